@@ -1,0 +1,48 @@
+// Lazy flags: how `flagResult` and `flagCarries` stand for the six arithmetic flags, kind-free, so that every condition
+// is branch-free. The emitter writes the same formulas as expressions; this is their TypeScript twin for system code.
+//
+//   flagResult   i64, the result sign-extended from its width
+//   flagCarries  i32: bit 31 CF, bit 30 the carry into the top bit (OF = bit 31 xor bit 30), bit 3 AF,
+//                bits 15:8 are xored into the parity byte, bit 0 inverts SF
+//   ZF = (flagResult == 0)   SF = sign(flagResult) xor bit 0   PF = even parity of (byte 0 of flagResult xor bits 15:8)
+import type { Cpu } from './state.ts';
+
+export const CF = 1, PF = 4, AF = 0x10, ZF = 0x40, SF = 0x80, TF = 0x100, IF = 0x200, DF = 0x400, OF = 0x800;
+export const IOPL = 0x3000, NT = 0x4000, RF = 0x10000, VM = 0x20000, AC = 0x40000, VIF = 0x80000, VIP = 0x100000, ID = 0x200000;
+export const ARITHMETIC = CF | PF | AF | ZF | SF | OF;
+
+function evenParity(byte: number): boolean {
+  const folded = byte ^ (byte >> 4);
+  return ((0x9669 >> (folded & 15)) & 1) === 1;
+}
+
+/** The six arithmetic flags at their RFLAGS positions. */
+export function arithmeticFlags(cpu: Cpu): number {
+  const result = cpu.flagResult, carries = cpu.flagCarries;
+  const negative = (result >> 63n === 1n) !== ((carries & 1) === 1);
+  return (carries >>> 31)
+    | (evenParity((Number(result & 0xffn) ^ (carries >>> 8)) & 0xff) ? PF : 0)
+    | ((carries >>> 3 & 1) << 4)
+    | (result === 0n ? ZF : 0)
+    | (negative ? SF : 0)
+    | (((carries >>> 31) ^ (carries >>> 30 & 1)) << 11);
+}
+
+/** Stores the six flags in the canonical lazy form: what two vCPUs with equal flags agree on bit for bit. */
+export function setArithmeticFlags(cpu: Cpu, rflags: number): void {
+  const zero = (rflags & ZF) !== 0, negative = (rflags & SF) !== 0, carry = (rflags & CF) !== 0, overflow = (rflags & OF) !== 0;
+  // The result is 0 for ZF, else 1; sign and parity are then corrected by the carries word.
+  cpu.flagResult = zero ? 0n : 1n;
+  const parityOfResult = zero;
+  cpu.flagCarries = ((carry ? 0x80000000 : 0) | (carry !== overflow ? 0x40000000 : 0) | (rflags & AF ? 8 : 0)
+    | (parityOfResult !== ((rflags & PF) !== 0) ? 0x100 : 0) | (negative ? 1 : 0)) >>> 0;
+}
+
+/** RFLAGS as software sees it. */
+export const rflags = (cpu: Cpu): number => cpu.rflagsSystem | arithmeticFlags(cpu);
+export function setRflags(cpu: Cpu, value: number): void {
+  cpu.rflagsSystem = ((value & ~ARITHMETIC) | 2) >>> 0;
+  setArithmeticFlags(cpu, value);
+}
+/** Rewrites the lazy flags canonically: before a digest, a snapshot or a comparison. */
+export const canonicaliseFlags = (cpu: Cpu): void => setArithmeticFlags(cpu, arithmeticFlags(cpu));

@@ -1,0 +1,113 @@
+// The surface that every client drives a VM through: our board, a foreign program, a test. Names are those of the KVM API as the
+// rust-vmm `kvm-ioctls` crate spells them, in camelCase; structures are <linux/kvm.h>'s. There is no other way to drive a VM.
+
+/** Why KVM_RUN returned (`struct kvm_run.exit_reason`). A client answers `IoIn` and `MmioRead` by filling `data` before the next `run()`. */
+export type VcpuExit =
+  | { readonly reason: 'IoOut'; readonly port: number; readonly size: 1 | 2 | 4; readonly data: Uint8Array }
+  | { readonly reason: 'IoIn'; readonly port: number; readonly size: 1 | 2 | 4; readonly data: Uint8Array }
+  | { readonly reason: 'MmioRead'; readonly address: number; readonly data: Uint8Array }
+  | { readonly reason: 'MmioWrite'; readonly address: number; readonly data: Uint8Array }
+  /** HLT with nothing in the kernel to wake the vCPU. */
+  | { readonly reason: 'Hlt' }
+  /** Triple fault. */
+  | { readonly reason: 'Shutdown' }
+  /** The instruction count given to `run` was reached. */
+  | { readonly reason: 'Intr' }
+  | { readonly reason: 'FailEntry'; readonly hardwareEntryFailureReason: bigint; readonly cpu: number }
+  | { readonly reason: 'InternalError'; readonly suberror: number; readonly data: readonly bigint[] }
+  | { readonly reason: 'Debug'; readonly exception: number; readonly pc: bigint; readonly dr6: bigint; readonly dr7: bigint }
+  | { readonly reason: 'SystemEvent'; readonly type: number };
+
+/** struct kvm_regs. */
+export interface Regs {
+  rax: bigint; rbx: bigint; rcx: bigint; rdx: bigint; rsi: bigint; rdi: bigint; rsp: bigint; rbp: bigint;
+  r8: bigint; r9: bigint; r10: bigint; r11: bigint; r12: bigint; r13: bigint; r14: bigint; r15: bigint;
+  rip: bigint; rflags: bigint;
+}
+
+/** struct kvm_segment. */
+export interface KvmSegment {
+  base: bigint; limit: number; selector: number; type: number; present: number; dpl: number; db: number; s: number; l: number; g: number; avl: number; unusable: number;
+}
+/** struct kvm_sregs. */
+export interface Sregs {
+  cs: KvmSegment; ds: KvmSegment; es: KvmSegment; fs: KvmSegment; gs: KvmSegment; ss: KvmSegment; tr: KvmSegment; ldt: KvmSegment;
+  gdt: { base: bigint; limit: number }; idt: { base: bigint; limit: number };
+  cr0: bigint; cr2: bigint; cr3: bigint; cr4: bigint; cr8: bigint; efer: bigint; apicBase: bigint; interruptBitmap: readonly bigint[];
+}
+
+export interface Vcpu {
+  readonly id: number;
+  /** KVM_RUN. Returns at an exit, or with `Intr` when this vCPU has retired `untilIcount` instructions (absent: never). */
+  run(untilIcount?: bigint): VcpuExit;
+  getRegs(): Regs;
+  setRegs(regs: Regs): void;
+  getSregs(): Sregs;
+  setSregs(sregs: Sregs): void;
+  getMsr(index: number): bigint;
+  setMsr(index: number, value: bigint): void;
+  /** KVM_INTERRUPT: queues external interrupt `vector` (no in-kernel irqchip). */
+  interrupt(vector: number): void;
+  /** KVM_NMI. */
+  nmi(): void;
+  /** Instructions retired. */
+  readonly icount: bigint;
+  /** 64-bit digest of the architectural vCPU state, as 16 hex digits; the same in every tier. */
+  digest(): string;
+  /** The whole architectural vCPU file, canonical; and back. */
+  saveState(): Uint8Array;
+  loadState(state: Uint8Array): void;
+}
+
+export interface Vm {
+  /** KVM_CREATE_VCPU. */
+  createVcpu(id: number): Vcpu;
+  readonly vcpus: readonly Vcpu[];
+  /** KVM_SET_USER_MEMORY_REGION: maps `size` bytes of the VM's RAM, from `ramOffset`, at guest-physical `guestPhysical`. Size 0 removes the slot. */
+  setUserMemoryRegion(region: { slot: number; flags: number; guestPhysical: number; size: number; ramOffset: number }): void;
+  /** Guest RAM. Writing through `writeMemory` keeps decoded code and dirty marks right. */
+  readMemory(guestPhysical: number, length: number): Uint8Array;
+  writeMemory(guestPhysical: number, bytes: Uint8Array): void;
+  readonly ramSize: number;
+  /** RAM pages (4 KiB, by RAM page number) written since the last call, in ascending order; marks are cleared. */
+  takeDirtyPages(): Uint32Array;
+  /** A page of RAM by page number, as a view (do not keep it), and its replacement when a snapshot is restored. */
+  ramPage(page: number): Uint8Array;
+  restoreRamPage(page: number, bytes: Uint8Array): void;
+  /** VM-level state that is not RAM or a vCPU file (memory slots, turn order, devices in the kernel, random generator), as plain data, and back. */
+  saveVmState(): unknown;
+  loadVmState(state: unknown): void;
+  /** What the run asked of the capability door. */
+  footprint(): readonly { capability: string; answer: boolean | number | string; firstIcount: bigint }[];
+  /** Receives every transition that the core computes, as it happens. */
+  onTransition?: (transition: VmTransition) => void;
+}
+
+/** A transition as the VM reports it, before the recorder gives it a sequence number. */
+export interface VmTransition {
+  readonly vcpu: number;
+  readonly icount: bigint;
+  readonly kind: string;
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
+export type Tier = 'reference' | 'interpreter' | 'translator' | 'auto';
+
+export interface VmConfig {
+  /** `EPYC-Milan`, `EPYC-Genoa-v3,+cet-ss`: a name of the model tables with features added and removed. */
+  readonly cpu: string;
+  readonly behaviours: Readonly<Record<string, string>>;
+  readonly ramBytes: number;
+  readonly tier: Tier;
+  /** Seed of RDRAND and RDSEED, 64 bits. */
+  readonly seed: bigint;
+  /** Instructions in a vCPU's turn. */
+  readonly quantum: number;
+  /** TSC ticks per instruction is 1; this is the TSC frequency that the guest is told, in kHz. */
+  readonly tscKhz: number;
+}
+
+export interface Kvm {
+  /** KVM_CREATE_VM. */
+  createVm(config: VmConfig): Vm;
+}
