@@ -53,6 +53,8 @@ export const fields = {
   smm: u32(),
   /** 1 while a nested guest runs. */
   guestMode: u32(),
+  /** Guest-physical address of the VMCB that VMRUN named. */
+  vmcbAddress: u64(),
   /** Global interrupt flag (SVM). */
   gif: u32(1n),
   /** #DB causes that wait for the end of the instruction, in DR6's layout. */
@@ -85,8 +87,15 @@ export const SEGMENT_SIZE = 24;
 export const Activity = { running: 0, halted: 1, waitForSipi: 2, shutdown: 3 } as const;
 export const Pending = { nmi: 1, smi: 2, init: 4, interrupt: 8 } as const;
 
-/** Register bodies: byte length of each. ZMM 0..31, x87 0..7 in 16-byte slots (physical), opmasks 0..7. */
-const areaLengths = { zmm: 32 * 64, x87: 8 * 16, opmask: 8 * 8, slowValue: 64 } as const;
+/** Larger bodies, byte length of each. ZMM 0..31, x87 0..7 in 16-byte slots (physical), opmasks 0..7; `slowValue` is scratch. */
+const areaLengths = {
+  zmm: 32 * 64, x87: 8 * 16, opmask: 8 * 8,
+  /** The control area of the VMCB that VMRUN loaded, in the VMCB's own layout, while a nested guest runs (APM Vol. 2, appendix B). */
+  nestedControl: 0x400,
+  /** Host state that VMRUN put aside, in the VMCB's state-save layout. */
+  hostSave: 0x400,
+  slowValue: 64,
+} as const;
 
 // ── The map of linear memory ──
 

@@ -1,0 +1,25 @@
+// A consistency check is a row, not a branch: what it is called, what it asks, where the manual says so, which capabilities it reads.
+// Tables of checks stand beside the transition that makes them; whoever evaluates a table gets every row's answer, so a failed VM entry
+// always knows which check failed and why.
+import type { Capabilities } from '../model/capabilities.ts';
+
+export interface Check<Subject> {
+  /** Stable: `vmrun.cr0.nw-without-cd`. Journals and reports carry it. */
+  readonly id: string;
+  /** One sentence in the manual's words: what is illegal. */
+  readonly what: string;
+  /** `APM Vol. 2, 15.5.1`; for a behaviour of a hypervisor, its commit. */
+  readonly reference: string;
+  /** True when the state is legal. Asks model and behaviours only through `capability`. */
+  readonly holds: (subject: Subject, capability: Capabilities) => boolean;
+}
+
+export interface CheckResult {
+  readonly id: string;
+  readonly passed: boolean;
+}
+
+/** Evaluates every row, in order. A row after the first failure is evaluated too: the report shows all. */
+export function evaluateChecks<Subject>(table: readonly Check<Subject>[], subject: Subject, capability: Capabilities): readonly CheckResult[] {
+  return table.map((check) => ({ id: check.id, passed: check.holds(subject, capability) }));
+}

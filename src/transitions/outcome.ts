@@ -1,0 +1,49 @@
+// What a transition says. A handler is a pure function of the vCPU before, the event and a read-only context; `vm/run.ts` applies the
+// outcome: the new vCPU value, the stores to guest memory, what the TLB must forget. No handler imports an engine, a journal or a clock.
+import type { VcpuState } from '../cpu/vcpu-state.ts';
+import type { Capabilities } from '../model/capabilities.ts';
+import type { CheckResult } from './check.ts';
+
+/** Guest-physical reads, as the guest would make them. `undefined` where there is no memory. */
+export interface ReadonlyMemory {
+  read32(physical: number): number | undefined;
+  read64(physical: number): bigint | undefined;
+  /** A copy. */
+  readBytes(physical: number, length: number): Uint8Array | undefined;
+}
+
+export interface Context {
+  readonly memory: ReadonlyMemory;
+  readonly capability: Capabilities;
+}
+
+export interface MemoryWrite {
+  readonly physical: number;
+  readonly bytes: Uint8Array;
+}
+
+/** A fault that the instruction causing the transition raises instead (VMRUN's #GP). */
+export interface InstructionFault {
+  readonly vector: number;
+  readonly errorCode: number;
+}
+
+export interface TransitionOutcome {
+  readonly after: VcpuState;
+  /** Stores to guest-physical memory (or to SMRAM when `smram`). */
+  readonly writes: readonly MemoryWrite[];
+  /** Every consistency check that was evaluated. */
+  readonly checks: readonly CheckResult[];
+  /** Nothing else counts then: the instruction faults. */
+  readonly fault?: InstructionFault;
+  /** An event to deliver to the vCPU after the transition (EVENTINJ). */
+  readonly inject?: { readonly type: 'external' | 'nmi' | 'exception' | 'software'; readonly vector: number; readonly errorCode?: number };
+  /** What translations to forget: everything, or the non-global part. */
+  readonly flush?: 'all' | 'non-global';
+  /** The vCPU shuts down (triple fault), or user space must be told. */
+  readonly stop?: 'shutdown' | 'internal-error';
+  /** What the journal's row says, in the manual's names. */
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
+export type Handler<Event> = (before: VcpuState, event: Event, context: Context) => TransitionOutcome;
