@@ -89,11 +89,11 @@ export const Pending = { nmi: 1, smi: 2, init: 4, interrupt: 8 } as const;
 
 /** Larger bodies, byte length of each. ZMM 0..31, x87 0..7 in 16-byte slots (physical), opmasks 0..7; `slowValue` is scratch. */
 const areaLengths = {
-  zmm: 32 * 64, x87: 8 * 16, opmask: 8 * 8,
   /** The control area of the VMCB that VMRUN loaded, in the VMCB's own layout, while a nested guest runs (APM Vol. 2, appendix B). */
   nestedControl: 0x400,
   /** Host state that VMRUN put aside, in the VMCB's state-save layout. */
   hostSave: 0x400,
+  zmm: 32 * 64, x87: 8 * 16, opmask: 8 * 8,
   slowValue: 64,
 } as const;
 

@@ -4,9 +4,10 @@
 import { VCPU_FILE, areaPlaces, fieldPlaces, placeOfSegment, segmentRegisters, SEGMENT_ATTRIBUTES, SEGMENT_BASE, SEGMENT_LIMIT, SEGMENT_SELECTOR } from './state.ts';
 import type { Cpu, FieldName, Segment, SegmentRegister } from './state.ts';
 
-/** The copied part: fields and segments lie before the areas. */
-const HEAD_LENGTH = Math.min(...Object.values(areaPlaces).map((place) => place.offset)) - VCPU_FILE;
-const NESTED = areaPlaces.nestedControl, HOST = areaPlaces.hostSave;
+/** The copied part: fields, segments and the nested areas lie before the vector registers. */
+const LENGTH = areaPlaces.zmm.offset - VCPU_FILE;
+const NESTED = areaPlaces.nestedControl.offset - VCPU_FILE, HOST = areaPlaces.hostSave.offset - VCPU_FILE;
+const NESTED_LENGTH = areaPlaces.nestedControl.length, HOST_LENGTH = areaPlaces.hostSave.length;
 
 type FieldValues = { readonly [K in FieldName]: Cpu[K] };
 type SegmentValues = { readonly [K in SegmentRegister]: Readonly<Segment> };
@@ -14,79 +15,96 @@ type SegmentValues = { readonly [K in SegmentRegister]: Readonly<Segment> };
 export type Changes = Partial<FieldValues & SegmentValues & { nestedControl: Uint8Array; hostSave: Uint8Array }>;
 
 export interface VcpuState extends FieldValues, SegmentValues {
+  /** Views of this value; they must not be written. */
   readonly nestedControl: Readonly<Uint8Array>;
   readonly hostSave: Readonly<Uint8Array>;
   /** The same state with some fields replaced; this value is untouched. */
   with(changes: Changes): VcpuState;
 }
 
+// Small buffers are dear to allocate, so values are carved out of slabs; a slab lives as long as one of its values.
+const VALUES_PER_SLAB = 64;
+interface Slab { readonly u8: Uint8Array; readonly u32: Uint32Array; readonly u64: BigUint64Array; used: number }
+let slab = newSlab();
+
+function newSlab(): Slab {
+  const buffer = new ArrayBuffer(LENGTH * VALUES_PER_SLAB);
+  return { u8: new Uint8Array(buffer), u32: new Uint32Array(buffer), u64: new BigUint64Array(buffer), used: 0 };
+}
+
 class State {
-  readonly u32: Uint32Array;
-  readonly u64: BigUint64Array;
-  readonly nestedControl: Uint8Array;
-  readonly hostSave: Uint8Array;
-  constructor(head: ArrayBuffer, nestedControl: Uint8Array, hostSave: Uint8Array) {
-    this.u32 = new Uint32Array(head);
-    this.u64 = new BigUint64Array(head);
-    this.nestedControl = nestedControl;
-    this.hostSave = hostSave;
+  readonly slab: Slab;
+  readonly base: number;
+  constructor() {
+    if (slab.used === VALUES_PER_SLAB) slab = newSlab();
+    this.slab = slab;
+    this.base = slab.used++ * LENGTH;
+  }
+  get nestedControl(): Uint8Array {
+    return this.slab.u8.subarray(this.base + NESTED, this.base + NESTED + NESTED_LENGTH);
+  }
+  get hostSave(): Uint8Array {
+    return this.slab.u8.subarray(this.base + HOST, this.base + HOST + HOST_LENGTH);
   }
   with(changes: Changes): VcpuState {
-    const { nestedControl = this.nestedControl, hostSave = this.hostSave, ...rest } = changes;
-    const next = new State((this.u32.buffer as ArrayBuffer).slice(0), nestedControl as Uint8Array, hostSave as Uint8Array);
-    for (const key in rest) {
-      const value = (rest as Record<string, unknown>)[key];
+    const next = new State();
+    const { u8, u32, u64 } = next.slab;
+    if (next.slab === this.slab) u8.copyWithin(next.base, this.base, this.base + LENGTH);
+    else u8.set(this.slab.u8.subarray(this.base, this.base + LENGTH), next.base);
+    for (const key in changes) {
+      const value = changes[key as keyof Changes];
       const place = fieldPlaces[key as FieldName];
-      if (place === undefined) putSegment(next, segmentRegisters.indexOf(key as SegmentRegister), value as Segment);
-      else if (place.type === 'u64') next.u64[(place.offset - VCPU_FILE) >> 3] = value as bigint;
-      else next.u32[(place.offset - VCPU_FILE) >> 2] = value as number;
+      if (place !== undefined) {
+        const at = next.base + place.offset - VCPU_FILE;
+        if (place.type === 'u64') u64[at >> 3] = value as bigint;
+        else u32[at >> 2] = value as number;
+      } else if (key === 'nestedControl') u8.set(value as Uint8Array, next.base + NESTED);
+      else if (key === 'hostSave') u8.set(value as Uint8Array, next.base + HOST);
+      else putSegment(next, segmentRegisters.indexOf(key as SegmentRegister), value as Segment);
     }
     return next as unknown as VcpuState;
   }
 }
 
 for (const [name, { offset, type }] of Object.entries(fieldPlaces)) {
-  const at = offset - VCPU_FILE;
+  const at = (offset - VCPU_FILE) >> (type === 'u64' ? 3 : 2);
   Object.defineProperty(State.prototype, name, type === 'u64'
-    ? { get(this: State) { return this.u64[at >> 3]; } }
-    : { get(this: State) { return this.u32[at >> 2]; } });
+    ? { get(this: State) { return this.slab.u64[(this.base >> 3) + at]; } }
+    : { get(this: State) { return this.slab.u32[(this.base >> 2) + at]; } });
 }
 segmentRegisters.forEach((name, index) => {
   const at = placeOfSegment(index) - VCPU_FILE;
   Object.defineProperty(State.prototype, name, {
     get(this: State): Segment {
+      const { u32, u64 } = this.slab;
       return {
-        selector: this.u32[(at + SEGMENT_SELECTOR) >> 2]!,
-        attributes: this.u32[(at + SEGMENT_ATTRIBUTES) >> 2]!,
-        base: this.u64[(at + SEGMENT_BASE) >> 3]!,
-        limit: this.u32[(at + SEGMENT_LIMIT) >> 2]!,
+        selector: u32[(this.base + at + SEGMENT_SELECTOR) >> 2],
+        attributes: u32[(this.base + at + SEGMENT_ATTRIBUTES) >> 2],
+        base: u64[(this.base + at + SEGMENT_BASE) >> 3],
+        limit: u32[(this.base + at + SEGMENT_LIMIT) >> 2],
       };
     },
   });
 });
 
 function putSegment(state: State, index: number, segment: Segment): void {
-  const at = placeOfSegment(index) - VCPU_FILE;
-  state.u32[(at + SEGMENT_SELECTOR) >> 2] = segment.selector;
-  state.u32[(at + SEGMENT_ATTRIBUTES) >> 2] = segment.attributes;
-  state.u64[(at + SEGMENT_BASE) >> 3] = segment.base;
-  state.u32[(at + SEGMENT_LIMIT) >> 2] = segment.limit;
+  const at = state.base + placeOfSegment(index) - VCPU_FILE;
+  const { u32, u64 } = state.slab;
+  u32[(at + SEGMENT_SELECTOR) >> 2] = segment.selector;
+  u32[(at + SEGMENT_ATTRIBUTES) >> 2] = segment.attributes;
+  u64[(at + SEGMENT_BASE) >> 3] = segment.base;
+  u32[(at + SEGMENT_LIMIT) >> 2] = segment.limit;
 }
 
 /** The active vCPU file as a value. */
 export function captureVcpu(cpu: Cpu): VcpuState {
-  const buffer = cpu.u8.buffer as ArrayBuffer;
-  return new State(
-    buffer.slice(VCPU_FILE, VCPU_FILE + HEAD_LENGTH),
-    cpu.u8.slice(NESTED.offset, NESTED.offset + NESTED.length),
-    cpu.u8.slice(HOST.offset, HOST.offset + HOST.length),
-  ) as unknown as VcpuState;
+  const state = new State();
+  state.slab.u8.set(cpu.u8.subarray(VCPU_FILE, VCPU_FILE + LENGTH), state.base);
+  return state as unknown as VcpuState;
 }
 
 /** Writes a value back to the active vCPU file. */
 export function applyVcpu(cpu: Cpu, state: VcpuState): void {
-  const value = state as unknown as State;
-  cpu.u8.set(new Uint8Array(value.u32.buffer), VCPU_FILE);
-  cpu.u8.set(value.nestedControl, NESTED.offset);
-  cpu.u8.set(value.hostSave, HOST.offset);
+  const { slab: source, base } = state as unknown as State;
+  cpu.u8.set(source.u8.subarray(base, base + LENGTH), VCPU_FILE);
 }
