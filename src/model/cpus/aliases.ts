@@ -1,0 +1,20 @@
+// Names that stand for a versioned model. `NAME` alone is `NAME-v1` where no row says otherwise.
+export const aliases: Readonly<Record<string, string>> = {
+  'Broadwell-IBRS': 'Broadwell-v3',
+  'Broadwell-noTSX': 'Broadwell-v2',
+  'Broadwell-noTSX-IBRS': 'Broadwell-v4',
+  'Cascadelake-Server-noTSX': 'Cascadelake-Server-v3',
+  'EPYC-IBPB': 'EPYC-v2',
+  'Haswell-IBRS': 'Haswell-v3',
+  'Haswell-noTSX': 'Haswell-v2',
+  'Haswell-noTSX-IBRS': 'Haswell-v4',
+  'Icelake-Server-noTSX': 'Icelake-Server-v2',
+  'IvyBridge-IBRS': 'IvyBridge-v2',
+  'Nehalem-IBRS': 'Nehalem-v2',
+  'SandyBridge-IBRS': 'SandyBridge-v2',
+  'Skylake-Client-IBRS': 'Skylake-Client-v2',
+  'Skylake-Client-noTSX-IBRS': 'Skylake-Client-v3',
+  'Skylake-Server-IBRS': 'Skylake-Server-v2',
+  'Skylake-Server-noTSX-IBRS': 'Skylake-Server-v3',
+  'Westmere-IBRS': 'Westmere-v2',
+};
