@@ -1,0 +1,86 @@
+// From a fresh clone to a running program: installs the dependencies when they are missing or stale, compiles, then runs what was
+// asked for. Plain JavaScript with nothing but Node, because it runs before anything is installed. `npm start`, `npm test` and friends call it.
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, readFileSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const require = createRequire(import.meta.url);
+
+/** What `node tools/setup.mjs NAME` runs once the project is built; further arguments are passed on. */
+const programs = {
+  start: ['dist/tools/start.js'],
+  test: ['dist/tools/test.js'],
+  bench: ['dist/tools/bench.js'],
+  vectors: ['dist/tools/vectors.js'],
+  retro: ['dist/src/cli/main.js'],
+};
+
+function fail(message) {
+  process.stderr.write(`retrovisor: ${message}\n`);
+  process.exit(1);
+}
+
+function run(command, args, what) {
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' });
+  if (error || status !== 0) fail(`${what} failed${error ? `: ${error.message}` : ''}. See the messages above.`);
+}
+
+/** The first package of the lock file that node_modules lacks or has in another version; undefined when all is as locked. */
+function stalePackage() {
+  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
+  for (const [place, { version, optional }] of Object.entries(packages)) {
+    if (place === '') continue;
+    const manifest = join(root, place, 'package.json');
+    if (existsSync(manifest) ? JSON.parse(readFileSync(manifest, 'utf8')).version !== version : !optional) return place;
+  }
+  return undefined;
+}
+
+/** SQLite is compiled for one version of Node; another Node than the one that installed it cannot load it. */
+function databaseLoads() {
+  const { status } = spawnSync(process.execPath, ['-e', 'new (require("better-sqlite3"))(":memory:").close()'], { cwd: root, stdio: 'ignore' });
+  return status === 0;
+}
+
+function install() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major < 20 || (major === 20 && minor < 19)) fail(`Node ${process.versions.node} is too old; install Node 20.19 or later.`);
+  if (stalePackage() !== undefined) {
+    process.stdout.write('Installing dependencies (npm ci) …\n');
+    run('npm', ['ci', '--no-audit', '--no-fund'], 'npm ci');
+  }
+  if (!databaseLoads()) {
+    process.stdout.write('Compiling SQLite for this version of Node (npm rebuild better-sqlite3) …\n');
+    run('npm', ['rebuild', 'better-sqlite3'], 'npm rebuild better-sqlite3');
+    if (!databaseLoads()) fail('better-sqlite3 does not load. A C++ compiler, make and python3 are needed to compile it; install them and run this again.');
+  }
+}
+
+/** Files that are not TypeScript but are read beside it: the compiler copies only JSON that is imported. */
+function copyData(folder) {
+  for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) copyData(path);
+    else if (!/\.(ts|md)$/.test(entry.name)) cpSync(join(root, path), join(root, 'dist', path));
+  }
+}
+
+function build() {
+  run(process.execPath, [join(relative(root, require.resolve('typescript/package.json')), '..', 'bin', 'tsc'), '-p', 'tools/tsconfig.build.json'], 'The compilation');
+  copyData('src');
+  copyData('journal');
+}
+
+const [name = '', ...args] = process.argv.slice(2);
+if (name !== 'install' && name !== 'build' && !Object.hasOwn(programs, name)) {
+  fail(`there is no "${name}" to run; try one of: install, build, ${Object.keys(programs).join(', ')}.`);
+}
+install();
+if (name !== 'install') build();
+if (Object.hasOwn(programs, name)) {
+  const { status, signal } = spawnSync(process.execPath, [...programs[name], ...args], { cwd: root, stdio: 'inherit' });
+  process.exit(signal ? 1 : status ?? 1);
+}
