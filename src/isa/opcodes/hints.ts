@@ -1,0 +1,36 @@
+// Instructions that compute nothing: NOP in all its spellings, prefetches, cache lines and fences. The spaces 0F 0D and 0F 18..1F are
+// reserved NOPs: what is not given a meaning there, or whose feature is absent, does nothing but decode (APM Vol. 3, "NOP").
+import type { Row } from './row.ts';
+
+export const hints: readonly Row[] = [
+  ['PAUSE', 'F3 90', '', 'nob'],
+  ['NOP', '90', '', 'nob'],
+  ['PREFETCH', '0F 0D /0', 'M'],
+  ['PREFETCHW', '0F 0D /1', 'M'],
+  ['PREFETCHWT1', '0F 0D /2', 'M', '+prefetchwt1'],
+  ['NOP', '0F 0D /r', 'Rv/M'],
+  ['PREFETCHNTA', '0F 18 /0', 'M'],
+  ['PREFETCHT0', '0F 18 /1', 'M'],
+  ['PREFETCHT1', '0F 18 /2', 'M'],
+  ['PREFETCHT2', '0F 18 /3', 'M'],
+  ['NOP', '0F 18 /r', 'Rv/M'],
+  ['NOP', '0F 19 /r', 'Rv/M'],
+  ['NOP', '0F 1A /r', 'Rv/M'],
+  ['NOP', '0F 1B /r', 'Rv/M'],
+  ['CLDEMOTE', 'NP 0F 1C /0', 'M', '+cldemote'],
+  ['NOP', '0F 1C /r', 'Rv/M'],
+  ['NOP', '0F 1D /r', 'Rv/M'],
+  ['RDSSP', 'F3 0F 1E /1', 'Ry', '+cet-ss'],
+  ['ENDBR64', 'F3 0F 1E FA', '', '+cet-ibt'],
+  ['ENDBR32', 'F3 0F 1E FB', '', '+cet-ibt'],
+  ['NOP', '0F 1E /r', 'Rv/M'],
+  ['NOP', '0F 1F /r', 'Rv/M'],
+  ['CLFLUSH', 'NP 0F AE /7', 'M', '+clflush'],
+  ['CLFLUSHOPT', '66 0F AE /7', 'M', '+clflushopt'],
+  ['CLWB', '66 0F AE /6', 'M', '+clwb'],
+  ['CLZERO', '0F 01 FC', '', '+clzero'],
+  ['LFENCE', 'NP 0F AE /5', '', 'reg +sse2'],
+  ['MFENCE', 'NP 0F AE /6', '', 'reg +sse2'],
+  ['SFENCE', 'NP 0F AE /7', '', 'reg +sse'],
+  ['SERIALIZE', 'NP 0F 01 E8', '', '+serialize'],
+];
