@@ -118,11 +118,11 @@ function checkedBehaviours(wanted: Readonly<Record<string, string>>): Readonly<R
   for (const [id, value] of Object.entries(wanted)) {
     if (!Object.hasOwn(behaviourRows, id)) {
       const near = nearest(id, Object.keys(behaviourRows));
-      throw new ModelError('unknown-behaviour', `There is no behaviour “${id}”. The nearest names are ${near.join(', ')}.`);
+      throw new ModelError('unknown-behaviour', `There is no behaviour “${id}”.`, `The nearest names are ${near.join(', ')}.`);
     }
     const values = Object.keys(behaviourRows[id]!.values);
     if (!values.includes(value)) {
-      throw new ModelError('unknown-behaviour', `The behaviour ${id} has no value “${value}”. Its values are ${values.join(', ')}.`);
+      throw new ModelError('unknown-behaviour', `The behaviour ${id} has no value “${value}”.`, `Its values are ${values.join(', ')}.`);
     }
   }
   return { ...wanted };

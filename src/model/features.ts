@@ -1,4 +1,4 @@
-// CPUID feature bits by their QEMU names: where each bit is, which exception vectors it introduces, how far this engine has a
+// CPUID feature bits by their QEMU names (Linux's where QEMU has none): where each bit is, which exception vectors it introduces, how far this engine has a
 // meaning for it, and what it gates for a guest. A row without a decision on vectors or support does not compile.
 // Read by `models.ts` (what CPUID shows) and, through the capability door, by everybody who asks `has(name)`.
 
@@ -261,6 +261,9 @@ export const features = {
   fma4: [0x80000001, 0, 'ecx', 16, [], 'vector', '#UD: VFMADDxx four-operand'],
   tce: [0x80000001, 0, 'ecx', 17, [], 'register', 'EFER.TCE'],
   'nodeid-msr': [0x80000001, 0, 'ecx', 19, [], 'register', 'MSR 0xc001100c NodeId'],
+  mwaitx: [0x80000001, 0, 'ecx', 29, [], 'instruction', '#UD: MONITORX, MWAITX; no QEMU model names it'],
+  rdpru: [0x80000008, 0, 'ebx', 4, [], 'instruction', '#UD: RDPRU; no QEMU model names it'],
+  prefetchwt1: [0x7, 0, 'ecx', 0, [], 'hint', 'silent: PREFETCHWT1 is a NOP when absent; no QEMU model names it'],
   tbm: [0x80000001, 0, 'ecx', 21, [], 'instruction', '#UD: TBM: BLCFILL, BLSFILL, TZMSK, BEXTR imm ...'],
   topoext: [0x80000001, 0, 'ecx', 22, [], 'hint', 'leaves 8000001d and 8000001e'],
   'perfctr-core': [0x80000001, 0, 'ecx', 23, [], 'performance', 'MSR 0xc0010200-0xc001020b'],

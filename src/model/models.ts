@@ -7,13 +7,15 @@ import { intel } from './cpus/intel.ts';
 import { others } from './cpus/others.ts';
 import { featureAliases, featureRows, msrFeatures, requirements, support, type CpuidRegister, type FeatureName } from './features.ts';
 
-/** The wish for a CPU cannot be met: the message says what to write instead. */
+/** The wish for a CPU cannot be met; `advice` says what to write instead. */
 export class ModelError extends Error {
   readonly code: 'unknown-model' | 'unknown-feature' | 'unknown-behaviour' | 'malformed';
-  constructor(code: ModelError['code'], message: string) {
+  readonly advice: string;
+  constructor(code: ModelError['code'], message: string, advice: string) {
     super(message);
     this.name = 'ModelError';
     this.code = code;
+    this.advice = advice;
   }
 }
 
@@ -161,20 +163,20 @@ function parseWish(spec: string): Wish {
     else if (key === 'phys-bits') physicalBits = physicalBitsFrom(value ?? '');
     else if (key === 'vendor') vendor = vendorNamed(value ?? '');
     else if (value === 'on' || value === 'off') want(key, value === 'on');
-    else throw new ModelError('malformed', `“${word}” is not a change of a CPU model. Write +feature, -feature, phys-bits=N or vendor=NAME.`);
+    else throw new ModelError('malformed', `“${word}” is not a change of a CPU model.`, `Write +feature, -feature, phys-bits=N or vendor=NAME.`);
   }
   return { name: name === '' ? DEFAULT_MODEL : name, on, off, ...(physicalBits && { physicalBits }), ...(vendor && { vendor }) };
 }
 
 function physicalBitsFrom(digits: string): number {
   const bits = /^\d+$/.test(digits) ? Number(digits) : 0;
-  if (bits < 32 || bits > 52) throw new ModelError('malformed', `phys-bits=${digits} is not a physical address width. Give a number from 32 to 52.`);
+  if (bits < 32 || bits > 52) throw new ModelError('malformed', `phys-bits=${digits} is not a physical address width.`, `Give a number from 32 to 52.`);
   return bits;
 }
 
 function vendorNamed(name: string): Vendor {
   const vendor = vendors.find((known) => known.trim() === name.trim());
-  if (!vendor) throw new ModelError('malformed', `“${name}” is not a vendor. The vendors are ${vendors.map((known) => known.trim()).join(', ')}.`);
+  if (!vendor) throw new ModelError('malformed', `“${name}” is not a vendor.`, `The vendors are ${vendors.map((known) => known.trim()).join(', ')}.`);
   return vendor;
 }
 
@@ -186,7 +188,7 @@ export function featureNamed(written: string): string {
     if (Object.hasOwn(featureAliases, candidate)) return featureAliases[candidate]!;
   }
   const near = nearest(name, [...Object.keys(featureRows), ...Object.keys(msrFeatures), ...Object.keys(featureAliases)]);
-  throw new ModelError('unknown-feature', `There is no CPU feature “${written}”. The nearest names are ${near.join(', ')}.`);
+  throw new ModelError('unknown-feature', `There is no CPU feature “${written}”.`, `The nearest names are ${near.join(', ')}.`);
 }
 
 /** The three names that need the fewest changes. */
@@ -271,7 +273,7 @@ export function resolveModel(spec: string): Model {
   const text = textOf(name);
   if (text === undefined) {
     const near = nearest(wish.name, listModels().flatMap((model) => [model.name, ...model.aliases]));
-    throw new ModelError('unknown-model', `There is no CPU model “${wish.name}”. The nearest names are ${near.join(', ')}; “retro models” lists all.`);
+    throw new ModelError('unknown-model', `There is no CPU model “${wish.name}”.`, `The nearest names are ${near.join(', ')}; “retro models” lists all.`);
   }
   const head = parseHead(text);
   const vendor = wish.vendor ?? head.vendor;
@@ -338,3 +340,19 @@ export const modelNumbers: Readonly<Record<string, (model: Model) => number>> = 
   'max-basic-leaf': (model) => model.maxBasicLeaf,
   'max-extended-leaf': (model) => model.maxExtendedLeaf,
 };
+
+/** A resolved model in words, for people: what CPUID shows, what works in part, what is masked and why, and what was asked for in vain. */
+export function describeModel(spec: string) {
+  const model = resolveModel(spec);
+  const byName = (a: { feature: string }, b: { feature: string }): number => (a.feature < b.feature ? -1 : 1);
+  const masked = [...model.masked].sort(byName);
+  return {
+    name: model.name, vendor: model.vendor, brand: model.brand, ...signature(model),
+    physicalAddressBits: modelNumbers['physical-address-bits']!(model),
+    linearAddressBits: modelNumbers['linear-address-bits']!(model),
+    claimed: [...model.claimed].sort(),
+    partly: masked.filter(({ present }) => present).map(({ feature, why }) => ({ feature, why })),
+    masked: masked.filter(({ present }) => !present).map(({ feature, why }) => ({ feature, why })),
+    warnings: masked.filter(({ asked }) => asked).map(({ feature, why }) => `+${feature} is not shown to the guest: ${why}.`),
+  };
+}
