@@ -61,7 +61,7 @@ export function decode(bytes: Uint8Array, start: number, end: number, codeSize: 
   if (decoding.invalid || (prefixes.lock && !allowsLock(form, operands, has))) return undecodable('ud', reader, start);
   return {
     mnemonic: form.mnemonic, length: reader.at - start, codeSize, operandSize: decoding.operandSize, addressSize: decoding.addressSize,
-    operands, condition: form.conditional ? opcode & 15 : -1, lock: prefixes.lock,
+    operands, condition: form.conditional ? opcode & 15 : -1, lock: prefixes.lock && form.lock,
     rep: !form.string || !prefixes.repeat ? 'none' : prefixes.repeat === 0xf3 ? 'rep' : 'repne', feature: form.feature,
   };
 }
@@ -84,7 +84,7 @@ function choose(slot: Slot, prefixes: Prefixes, modrm: number, codeSize: CodeSiz
     if (form.rm >= 0 && form.rm !== (modrm & 7)) continue;
     if (form.w >= 0 && (form.w === 1) !== prefixes.w) continue;
     if (form.withoutB && prefixes.b) continue;
-    if (prefixes.encoding !== 'legacy' && !vectorFits(form, prefixes, codeSize)) continue;
+    if (prefixes.encoding !== 'legacy' && !vectorFits(form, prefixes)) continue;
     if (form.feature === '' || has(form.feature)) return form;
   }
   return undefined;
@@ -102,10 +102,10 @@ function prefixFits(mandatory: number, prefixes: Prefixes): boolean {
 }
 const impliedMandatory = [Mandatory.none, Mandatory.x66, Mandatory.xF3, Mandatory.xF2] as const;
 
-function vectorFits(form: Form, prefixes: Prefixes, codeSize: CodeSize): boolean {
+function vectorFits(form: Form, prefixes: Prefixes): boolean {
   if (form.vectorLength >= 0 && form.vectorLength !== prefixes.vectorLength) return false;
   // A register that is not an operand must be encoded as 1111.
-  return form.usesVvvv || prefixes.vvvv === 0 || (codeSize !== 64 && prefixes.vvvv === 8);
+  return form.usesVvvv || prefixes.vvvv === 0;
 }
 
 function operandSizeOf(rule: number, prefixes: Prefixes, codeSize: CodeSize): 16 | 32 | 64 {

@@ -3,6 +3,8 @@ import type { Row } from './row.ts';
 
 export const virtualization: readonly Row[] = [
   ['VMRUN', '0F 01 D8', '', '+svm'],
+  ['VMGEXIT', 'F3 0F 01 D9', '', '+sev_es'],
+  ['VMGEXIT', 'F2 0F 01 D9', '', '+sev_es'],
   ['VMMCALL', '0F 01 D9', '', '+svm'],
   ['VMLOAD', '0F 01 DA', '', '+svm'],
   ['VMSAVE', '0F 01 DB', '', '+svm'],
