@@ -340,19 +340,3 @@ export const modelNumbers: Readonly<Record<string, (model: Model) => number>> = 
   'max-basic-leaf': (model) => model.maxBasicLeaf,
   'max-extended-leaf': (model) => model.maxExtendedLeaf,
 };
-
-/** A resolved model in words, for people: what CPUID shows, what works in part, what is masked and why, and what was asked for in vain. */
-export function describeModel(spec: string) {
-  const model = resolveModel(spec);
-  const byName = (a: { feature: string }, b: { feature: string }): number => (a.feature < b.feature ? -1 : 1);
-  const masked = [...model.masked].sort(byName);
-  return {
-    name: model.name, vendor: model.vendor, brand: model.brand, ...signature(model),
-    physicalAddressBits: modelNumbers['physical-address-bits']!(model),
-    linearAddressBits: modelNumbers['linear-address-bits']!(model),
-    claimed: [...model.claimed].sort(),
-    partly: masked.filter(({ present }) => present).map(({ feature, why }) => ({ feature, why })),
-    masked: masked.filter(({ present }) => !present).map(({ feature, why }) => ({ feature, why })),
-    warnings: masked.filter(({ asked }) => asked).map(({ feature, why }) => `+${feature} is not shown to the guest: ${why}.`),
-  };
-}

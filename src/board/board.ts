@@ -1,0 +1,273 @@
+// Our own machine monitor: memory, a multiboot loader and the devices that user space emulates, driven through the KVM surface and
+// nothing else. The recorder, the replayer and tests run guests with it. Every answer is a function of the guest's accesses and of the
+// input given to `receive`, so answers are recomputed on replay and never stored.
+import type { Regs, KvmSegment, Sregs, Vcpu, VcpuExit, Vm } from '../kvm/api.ts';
+import { APIC_PAGE, APIC_PAGE_SIZE, createApicPage } from './apic-page.ts';
+import { DEBUG_EXIT_PORT, DEBUG_EXIT_PORTS, exitStatus } from './debug-exit.ts';
+import { createFwCfg, FW_CFG_DATA, FW_CFG_SELECTOR, type FwCfgState } from './fw-cfg.ts';
+import { bootInformation, BOOT_MAGIC, readImage, type Segment } from './multiboot.ts';
+import { createUart, type UartState } from './uart.ts';
+
+export interface BoardOptions {
+  readonly cpuCount: number;
+  /** Instructions in a vCPU's turn; without meaning for one vCPU. */
+  readonly quantum: number;
+  /** Receives what the guest sends to COM1, a byte at a time. */
+  readonly onOutput: (byte: number) => void;
+}
+
+/** Why a run came back. */
+export type BoardStop =
+  /** The wanted number of instructions has been retired. */
+  | { readonly kind: 'reached' }
+  /** The guest wrote to the debug-exit port. The write itself has not retired. */
+  | { readonly kind: 'exited'; readonly status: number }
+  /** Every vCPU halted, and nothing on this board could wake one. */
+  | { readonly kind: 'halted' }
+  /** Triple fault. */
+  | { readonly kind: 'shutdown'; readonly vcpu: number }
+  /** A guest debugging event. */
+  | { readonly kind: 'debug'; readonly vcpu: number; readonly exit: VcpuExit }
+  /** The core gave up: the exit says why. */
+  | { readonly kind: 'failed'; readonly vcpu: number; readonly exit: VcpuExit };
+
+/** The devices and the turn, as plain data. */
+export interface BoardState {
+  readonly uart: UartState;
+  readonly fwCfg: FwCfgState;
+  readonly apicPage: readonly number[];
+  /** Whose turn it is, and at which of its instruction counts the turn ends. */
+  readonly turn: { readonly vcpu: number; readonly endsAt: bigint };
+  /** Which vCPUs came back with HLT. */
+  readonly halted: readonly boolean[];
+  /** Rolling digest of every access, two halves. */
+  readonly accesses: readonly [number, number];
+}
+
+export interface Board {
+  readonly vm: Vm;
+  /** Instructions retired by all vCPUs together. */
+  icount(): bigint;
+  /** Puts a multiboot image into memory and vCPU 0 at its entry. `commandLine` begins with the path of the image. */
+  loadImage(image: Uint8Array, commandLine: string, initrd?: Uint8Array): void;
+  /** Runs until something that is not the board's own business happens, or until `icount()` is `until` (absent: no limit). */
+  run(until?: bigint): BoardStop;
+  /** Serial input, at this position. */
+  receive(bytes: Uint8Array): void;
+  saveState(): BoardState;
+  loadState(state: BoardState): void;
+  /** 64 bits over the devices and every access so far, as 16 hex digits. */
+  digest(): string;
+}
+
+const COM1 = 0x3f8;
+/** RAM ends here, or goes on at 4 GiB: the space between belongs to devices. */
+const HOLE = 3 * 2 ** 30;
+const ABOVE_HOLE = 2 ** 32;
+
+export function createBoard(vm: Vm, options: BoardOptions): Board {
+  const lowRam = Math.min(vm.ramSize, HOLE), highRam = vm.ramSize - lowRam;
+  vm.setUserMemoryRegion({ slot: 0, flags: 0, guestPhysical: 0, size: lowRam, ramOffset: 0 });
+  if (highRam > 0) vm.setUserMemoryRegion({ slot: 1, flags: 0, guestPhysical: ABOVE_HOLE, size: highRam, ramOffset: lowRam });
+  const vcpus: Vcpu[] = Array.from({ length: options.cpuCount }, (_, id) => vm.createVcpu(id));
+  const quantum = BigInt(options.quantum);
+
+  const uart = createUart(options.onOutput);
+  const fwCfg = createFwCfg({ cpuCount: options.cpuCount, ramBytes: vm.ramSize });
+  const apicPage = createApicPage();
+  let current = 0, turnEndsAt = quantum;
+  let halted = vcpus.map(() => false);
+  let accessesA = 0x2545f491, accessesB = 0x4f6cdd1d;
+
+  /** Folds an access into the rolling digest: what was accessed, and the value that went over. */
+  function note(what: number, value: number): void {
+    accessesA = Math.imul(accessesA ^ what, 0x9e3779b1);
+    accessesA = Math.imul((accessesA ^ (accessesA >>> 15)) + value, 0x85ebca6b);
+    accessesB = Math.imul(accessesB + value, 0xc2b2ae35) ^ what;
+    accessesB = (accessesB << 13) | (accessesB >>> 19);
+  }
+
+  function readByte(port: number): number {
+    switch (port) {
+      case COM1: case COM1 + 1: case COM1 + 2: case COM1 + 3: case COM1 + 4: case COM1 + 5: case COM1 + 6: case COM1 + 7: return uart.read(port - COM1);
+      case FW_CFG_DATA: return fwCfg.read();
+      default: return 0xff;
+    }
+  }
+
+  function writeByte(port: number, value: number): void {
+    switch (port) {
+      case COM1: case COM1 + 1: case COM1 + 2: case COM1 + 3: case COM1 + 4: case COM1 + 5: case COM1 + 6: case COM1 + 7: return uart.write(port - COM1, value);
+      default: return;
+    }
+  }
+
+  /** One element of IN: fills `data[at..at+size)`. */
+  function portIn(port: number, size: number, data: Uint8Array, at: number): void {
+    let value = 0;
+    for (let index = 0; index < size; index++) {
+      const byte = readByte(port + index);
+      data[at + index] = byte;
+      value |= byte << (8 * index);
+    }
+    note(port | (size << 16), value);
+  }
+
+  /** One element of OUT. Gives the code when it was written to the debug-exit port, else -1. */
+  function portOut(port: number, size: number, data: Uint8Array, at: number): number {
+    let value = data[at]!;
+    for (let index = 1; index < size; index++) value |= data[at + index]! << (8 * index);
+    note(port | (size << 16) | 0x1000000, value);
+    if (port >= DEBUG_EXIT_PORT && port < DEBUG_EXIT_PORT + DEBUG_EXIT_PORTS) return value >>> 0;
+    if (port === FW_CFG_SELECTOR && size >= 2) fwCfg.select(value & 0xffff);
+    else for (let index = 0; index < size; index++) writeByte(port + index, data[at + index]!);
+    return -1;
+  }
+
+  /** Memory where no RAM is: the APIC page keeps 32-bit registers, all else reads as ones and ignores writes. */
+  function mmioRead(address: number, data: Uint8Array): void {
+    if (address >= APIC_PAGE && address < APIC_PAGE + APIC_PAGE_SIZE) {
+      const value = apicPage.read(address - APIC_PAGE);
+      for (let index = 0; index < data.length; index++) data[index] = index < 4 ? value >>> (8 * index) : 0;
+    } else {
+      data.fill(0xff);
+    }
+    note(address >>> 0, data[0]! | (data.length << 8));
+  }
+
+  function mmioWrite(address: number, data: Uint8Array): void {
+    let value = 0;
+    for (let index = 0; index < Math.min(4, data.length); index++) value |= data[index]! << (8 * index);
+    note(address >>> 0, value);
+    if (address >= APIC_PAGE && address < APIC_PAGE + APIC_PAGE_SIZE && data.length === 4) apicPage.write(address - APIC_PAGE, value >>> 0);
+  }
+
+  /** Runs one vCPU and answers its exits until one of them is not the board's business. */
+  function runVcpu(vcpu: Vcpu, until: bigint | undefined): VcpuExit | number {
+    for (;;) {
+      const exit = vcpu.run(until);
+      switch (exit.reason) {
+        case 'IoIn':
+          for (let at = 0; at < exit.data.length; at += exit.size) portIn(exit.port, exit.size, exit.data, at);
+          break;
+        case 'IoOut':
+          for (let at = 0; at < exit.data.length; at += exit.size) {
+            const code = portOut(exit.port, exit.size, exit.data, at);
+            if (code >= 0) return code;
+          }
+          break;
+        case 'MmioRead': mmioRead(exit.address, exit.data); break;
+        case 'MmioWrite': mmioWrite(exit.address, exit.data); break;
+        default: return exit;
+      }
+    }
+  }
+
+  const icount = (): bigint => vcpus.reduce((sum, vcpu) => sum + vcpu.icount, 0n);
+
+  /** Passes the turn to the next vCPU that has not halted, this one included; false when there is none. It happens only just before a vCPU
+   * runs: so where a run was interrupted can never be seen in the order of turns. */
+  function chooseVcpu(): boolean {
+    if (!halted[current] && (vcpus.length === 1 || vcpus[current]!.icount < turnEndsAt)) return true;
+    for (let step = 1; step <= vcpus.length; step++) {
+      const next = (current + step) % vcpus.length;
+      if (halted[next]) continue;
+      current = next;
+      turnEndsAt = vcpus[next]!.icount + quantum;
+      return true;
+    }
+    return false;
+  }
+
+  /** Where the current vCPU has to stop: at the end of its turn, or where all together have done enough. */
+  function limit(until: bigint | undefined): bigint | undefined {
+    if (vcpus.length === 1) return until;
+    if (until === undefined) return turnEndsAt;
+    const enough = vcpus[current]!.icount + until - icount();
+    return enough < turnEndsAt ? enough : turnEndsAt;
+  }
+
+  function run(until?: bigint): BoardStop {
+    while (until === undefined || icount() < until) {
+      if (!chooseVcpu()) return { kind: 'halted' };
+      const exit = runVcpu(vcpus[current]!, limit(until));
+      if (typeof exit === 'number') return { kind: 'exited', status: exitStatus(exit) };
+      switch (exit.reason) {
+        case 'Intr': break;
+        case 'Hlt': halted[current] = true; break;
+        case 'Shutdown': return { kind: 'shutdown', vcpu: current };
+        case 'Debug': return { kind: 'debug', vcpu: current, exit };
+        default: return { kind: 'failed', vcpu: current, exit };
+      }
+    }
+    return { kind: 'reached' };
+  }
+
+  function loadImage(file: Uint8Array, commandLine: string, initrd?: Uint8Array): void {
+    const image = readImage(file, lowRam);
+    const boot = bootInformation(image, commandLine, initrd, lowRam, highRam);
+    for (const segment of image.segments) placeSegment(vm, segment);
+    for (const { guestPhysical, bytes } of boot.writes) vm.writeMemory(guestPhysical, bytes);
+    const vcpu = vcpus[0]!;
+    vcpu.setSregs(flatProtectedMode(vcpu.getSregs()));
+    vcpu.setRegs({ ...noRegs, rip: BigInt(image.entry), rax: BOOT_MAGIC, rbx: BigInt(boot.infoAt) });
+  }
+
+  function digest(): string {
+    const state = JSON.stringify([uart.save(), fwCfg.save(), apicPage.save(), current]);
+    let a = accessesA, b = accessesB;
+    for (let index = 0; index < state.length; index++) {
+      a = Math.imul(a ^ state.charCodeAt(index), 0x01000193);
+      b = Math.imul(b ^ (a >>> 7), 0x85ebca6b);
+    }
+    return [a, b].map((half) => (half >>> 0).toString(16).padStart(8, '0')).join('');
+  }
+
+  return {
+    vm, icount, loadImage, run, digest,
+    receive: (bytes) => uart.receive(bytes),
+    saveState: () => ({
+      uart: uart.save(), fwCfg: fwCfg.save(), apicPage: apicPage.save(), turn: { vcpu: current, endsAt: turnEndsAt }, halted: [...halted],
+      accesses: [accessesA, accessesB],
+    }),
+    loadState(state) {
+      uart.load(state.uart);
+      fwCfg.load(state.fwCfg);
+      apicPage.load(state.apicPage);
+      current = state.turn.vcpu;
+      turnEndsAt = state.turn.endsAt;
+      halted = [...state.halted];
+      [accessesA, accessesB] = state.accesses;
+    },
+  };
+}
+
+const CHUNK = 1 << 16;
+
+/** Writes what the file gives and zeros the rest, leaving alone what is zero already. */
+function placeSegment(vm: Vm, { guestPhysical, bytes, memorySize }: Segment): void {
+  if (bytes.length > 0) vm.writeMemory(guestPhysical, bytes);
+  for (let at = bytes.length; at < memorySize; at += CHUNK) {
+    const length = Math.min(CHUNK, memorySize - at);
+    if (vm.readMemory(guestPhysical + at, length).some((byte) => byte !== 0)) vm.writeMemory(guestPhysical + at, new Uint8Array(length));
+  }
+}
+
+const noRegs: Regs = {
+  rax: 0n, rbx: 0n, rcx: 0n, rdx: 0n, rsi: 0n, rdi: 0n, rsp: 0n, rbp: 0n,
+  r8: 0n, r9: 0n, r10: 0n, r11: 0n, r12: 0n, r13: 0n, r14: 0n, r15: 0n, rip: 0n, rflags: 2n,
+};
+
+/** Multiboot 0.6.96, 3.2: 32-bit protected mode, flat segments, paging off; the descriptor tables are the guest's own business. */
+function flatProtectedMode(sregs: Sregs): Sregs {
+  const flat: KvmSegment = { base: 0n, limit: 0xffffffff, selector: 0x10, type: 3, present: 1, dpl: 0, db: 1, s: 1, l: 0, g: 1, avl: 0, unusable: 0 };
+  const system: KvmSegment = { ...flat, limit: 0xffff, selector: 0, db: 0, s: 0, g: 0 };
+  return {
+    ...sregs,
+    cs: { ...flat, selector: 8, type: 11 }, ds: flat, es: flat, fs: flat, gs: flat, ss: flat,
+    tr: { ...system, type: 11 }, ldt: { ...system, type: 2 },
+    gdt: { base: 0n, limit: 0 }, idt: { base: 0n, limit: 0 },
+    // PE and ET.
+    cr0: 0x11n, cr2: 0n, cr3: 0n, cr4: 0n, efer: 0n,
+  };
+}
