@@ -1,0 +1,10 @@
+// The host's clocks. Only what is shown to people comes from here: nothing that a guest, a journal's digest or a replay can see.
+
+/** Milliseconds from an arbitrary moment, for durations. */
+export const nowMs = (): number => performance.now();
+
+/** CPU time of this process so far, all threads, in seconds. */
+export function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}
