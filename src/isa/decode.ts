@@ -18,7 +18,7 @@ interface Decoding {
   readonly codeSize: CodeSize;
   readonly addressSize: 16 | 32 | 64;
   operandSize: 16 | 32 | 64;
-  opcode: number;
+  readonly opcode: number;
   modrm: number;
   /** The parts of a memory operand, read once, right after ModRM. */
   base: number; index: number; scaleShift: number; displacement: number; ripRelative: boolean;
@@ -40,20 +40,23 @@ export function decode(bytes: Uint8Array, start: number, end: number, codeSize: 
   if (encoding !== 'legacy') opcode = readByte(reader);
   if (reader.failure) return undecodable(reader.failure, reader, start);
 
+  const decoding: Decoding = {
+    reader, prefixes, codeSize, opcode, modrm: 0, operandSize: 32,
+    addressSize: codeSize === 64 ? (prefixes.addressSize ? 32 : 64) : (codeSize === 16) === prefixes.addressSize ? 32 : 16,
+    base: -1, index: -1, scaleShift: 0, displacement: 0, ripRelative: false, defaultSegment: 'ds', invalid: false,
+  };
+  const suffixed = encoding === 'legacy' && prefixes.map === LegacyMap.x0F0F;
+  if (suffixed) opcode = readSuffix(decoding);
   const slot = tables[encoding][prefixes.map]?.[opcode];
-  if (!slot || prefixes.invalid) return undecodable('ud', reader, start);
-  const modrm = slot.modrm ? readByte(reader) : 0;
+  if (!slot || prefixes.invalid) return undecodable(reader.failure || 'ud', reader, start);
+  if (slot.modrm && !suffixed) decoding.modrm = readByte(reader);
   if (reader.failure) return undecodable(reader.failure, reader, start);
+  const modrm = decoding.modrm;
   const form = choose(slot, prefixes, modrm, codeSize, has);
   if (!form) return undecodable('ud', reader, start);
 
-  const decoding: Decoding = {
-    reader, prefixes, codeSize, opcode, modrm,
-    addressSize: codeSize === 64 ? (prefixes.addressSize ? 32 : 64) : (codeSize === 16) === prefixes.addressSize ? 32 : 16,
-    operandSize: operandSizeOf(form.sizeRule, prefixes, codeSize),
-    base: -1, index: -1, scaleShift: 0, displacement: 0, ripRelative: false, defaultSegment: 'ds', invalid: false,
-  };
-  if (slot.modrm && modrm < 0xc0 && !form.anyMod) readAddress(decoding);
+  decoding.operandSize = operandSizeOf(form.sizeRule, prefixes, codeSize);
+  if (slot.modrm && modrm < 0xc0 && !form.anyMod && !suffixed) readAddress(decoding);
   const operands: Operand[] = [];
   for (const operand of form.operands) operands.push(readOperand(decoding, operand, form));
   // The 15-byte limit and the end of the mapped code come before #UD of a known encoding: the bytes are fetched first.
@@ -68,11 +71,18 @@ export function decode(bytes: Uint8Array, start: number, end: number, codeSize: 
 
 const undecodable = (why: Undecodable['why'], reader: Reader, start: number): Undecodable => ({ mnemonic: '', why, length: reader.at - start });
 
-/** The byte after 0F, or after 0F 38, 0F 3A: sets the map. */
+/** The byte after 0F, or after 0F 38, 0F 3A: sets the map. After 0F 0F the opcode comes last: see `readSuffix`. */
 function readEscape(reader: Reader, prefixes: Prefixes): number {
   const opcode = readByte(reader);
-  prefixes.map = opcode === 0x38 ? LegacyMap.x0F38 : opcode === 0x3a ? LegacyMap.x0F3A : LegacyMap.x0F;
-  return prefixes.map === LegacyMap.x0F ? opcode : readByte(reader);
+  prefixes.map = opcode === 0x38 ? LegacyMap.x0F38 : opcode === 0x3a ? LegacyMap.x0F3A : opcode === 0x0f ? LegacyMap.x0F0F : LegacyMap.x0F;
+  return prefixes.map === LegacyMap.x0F38 || prefixes.map === LegacyMap.x0F3A ? readByte(reader) : opcode;
+}
+
+/** 3DNow!: ModRM and the address come before the opcode. */
+function readSuffix(decoding: Decoding): number {
+  decoding.modrm = readByte(decoding.reader);
+  if (decoding.modrm < 0xc0) readAddress(decoding);
+  return readByte(decoding.reader);
 }
 
 /** The first row of the slot that fits and that this processor has. */
@@ -254,7 +264,7 @@ function readOperand(decoding: Decoding, operand: OperandForm, form: Form): Oper
     case 'Z': return generalOperand((decoding.opcode & 7) | prefixes.b, widthOf(operand.size, decoding), prefixes.rex);
     case 'general': return generalOperand(operand.number, widthOf(operand.size, decoding), true);
     case 'J': return readRelative(decoding, operand.size);
-    case 'X': return implied(prefixes.segment || 'ds', 6, widthOf(operand.size, decoding));
+    case 'X': return implied(prefixes.segment || 'ds', operand.number, widthOf(operand.size, decoding));
     case 'Y': return implied('es', 7, widthOf(operand.size, decoding));
     case 'one': return byteImmediates[8]![1]!;
     case 'O': return readOffset(decoding, widthOf(operand.size, decoding));

@@ -79,6 +79,8 @@ const fixedForms: Readonly<Record<string, OperandForm>> = {
   /** The table of XLAT: the offset in rBX without the zero-extended AL, which its meaning adds. */
   'BX+AL': form('translate', same(8)),
   ST0: form('stack', same(80), { number: 0 }), XMM0: form('vector', same(128), { number: 0 }),
+  /** Where MASKMOVQ and MASKMOVDQU store: DS:[rDI], the segment can be overridden. */
+  DIq: form('X', same(64), { number: 7 }), DIdq: form('X', same(128), { number: 7 }),
   /** ST(i) in the low three bits of ModRM. */
   STi: form('stack', same(80), { number: -1 }),
 };
@@ -110,6 +112,7 @@ function parse(notation: string): OperandForm {
     return form(letter as Addressing, size, { number: place.charCodeAt(0), allowsRegister: true, allowsMemory: place === 'e' });
   }
   const size = sizeOf(notation.slice(1), notation);
+  if (letter === 'X') return form('X', size, { number: 6 });
   const registerOnly = 'RNU'.includes(letter), memoryOnly = letter === 'M';
   return form(letter as Addressing, size, { allowsRegister: !memoryOnly, allowsMemory: !registerOnly });
 }

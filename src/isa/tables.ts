@@ -3,6 +3,7 @@
 import type { Row } from './opcodes/row.ts';
 import type { Encoding } from './prefixes.ts';
 import { parseOperand, usesRm, type OperandForm } from './operands.ts';
+import { amd3d } from './opcodes/amd3d.ts';
 import { arithmetic } from './opcodes/arithmetic.ts';
 import { bcd } from './opcodes/bcd.ts';
 import { bits } from './opcodes/bits.ts';
@@ -14,15 +15,20 @@ import { move } from './opcodes/move.ts';
 import { multiply } from './opcodes/multiply.ts';
 import { segment } from './opcodes/segment.ts';
 import { shift } from './opcodes/shift.ts';
+import { crypto } from './opcodes/sse/crypto.ts';
+import { float } from './opcodes/sse/float.ts';
+import { vectorMove } from './opcodes/sse/move.ts';
+import { packed } from './opcodes/sse/packed.ts';
 import { stack } from './opcodes/stack.ts';
 import { string } from './opcodes/string.ts';
 import { system } from './opcodes/system.ts';
 import { virtualization } from './opcodes/virtualization.ts';
+import { x87 } from './opcodes/x87.ts';
 
 /** All rows. Order matters only between rows of one opcode: the first that fits and whose feature is present wins. */
 export const rows: readonly Row[] = [
   ...arithmetic, ...bcd, ...bits, ...bmi, ...branch, ...hints, ...io, ...move, ...multiply, ...segment, ...shift, ...stack, ...string,
-  ...system, ...virtualization,
+  ...system, ...virtualization, ...x87, ...amd3d, ...packed, ...float, ...vectorMove, ...crypto,
 ];
 
 /** How the mandatory prefix chooses. */

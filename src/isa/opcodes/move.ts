@@ -23,7 +23,7 @@ export const move: readonly Row[] = [
   ['MOVZX', '0F B7 /r', 'Gv,Ew'],
   ['MOVSX', '0F BE /r', 'Gv,Eb'],
   ['MOVSX', '0F BF /r', 'Gv,Ew'],
-  ['MOVSXD', '63 /r', 'Gv,Ed', 'o64'],
+  ['MOVSXD', '63 /r', 'Gv,Ez', 'o64'],
   ['CMOVCC', '0F 40+cc /r', 'Gv,Ev', '+cmov'],
   ['SETCC', '0F 90+cc /r', 'Eb'],
   ['CBW', '98'],
