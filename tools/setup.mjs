@@ -34,7 +34,7 @@ function stalePackage() {
   for (const [place, { version, optional }] of Object.entries(packages)) {
     if (place === '') continue;
     const manifest = join(root, place, 'package.json');
-    if (existsSync(manifest) ? JSON.parse(readFileSync(manifest, 'utf8')).version !== version : !optional) return place;
+    if (!optional && !(existsSync(manifest) && JSON.parse(readFileSync(manifest, 'utf8')).version === version)) return place;
   }
   return undefined;
 }
