@@ -87,7 +87,7 @@ export function createCapabilities(spec: string, behaviours: Readonly<Record<str
         rows.set(index, row);
         remember(cpuidName(leaf, index), cpuidText(row));
       } else {
-        remember(EVERY_LEAF, everyLeaf(model));
+        if (!asked.has(EVERY_LEAF)) remember(EVERY_LEAF, everyLeaf(model));
       }
       return row;
     },

@@ -52,7 +52,7 @@ export const support = {
 export type SupportName = keyof typeof support;
 
 /** Leaf, sub-leaf, register, bit, vectors that it introduces, support, and what a guest loses without it. */
-type Row = readonly [number, number, CpuidRegister, number, readonly IntroducedVector[], SupportName, string];
+export type Row = readonly [number, number, CpuidRegister, number, readonly IntroducedVector[], SupportName, string];
 
 export const features = {
   pni: [0x1, 0, 'ecx', 0, [], 'vector', '#UD: ADDSUBPx, HADDPx, HSUBPx, LDDQU, MOVDDUP, MOVSxDUP, …'],

@@ -54,12 +54,14 @@ export const isIndexed = (leaf: number): boolean => indexedLeaves.has(leaf);
 
 /** A leaf that is zero without this feature: its numbers describe the feature. */
 const leafOwner: Readonly<Record<number, FeatureName>> = {
-  0x5: 'monitor', 0xd: 'xsave', 0x12: 'sgx', 0x14: 'intel-pt', 0x1d: 'amx-tile', 0x1e: 'amx-tile', 0x24: 'avx10', 0x29: 'apxf',
+  0xd: 'xsave', 0x12: 'sgx', 0x14: 'intel-pt', 0x1d: 'amx-tile', 0x1e: 'amx-tile', 0x24: 'avx10', 0x29: 'apxf',
   0x8000000a: 'svm', 0x8000001c: 'lwp', 0x8000001d: 'topoext', 0x8000001e: 'topoext', 0x80000022: 'perfmon-v2', 0xc0000001: 'xstore',
 };
 
-/** AMD repeats these bits of 1.EDX in 80000001.EDX. */
+/** AMD repeats these bits of 1.EDX in 80000001.EDX. (So does Hygon, but not in QEMU's models of it.) */
 const REPEATED_EDX = 0x0183f3ff;
+/** Leaf 24 has its version number beside feature bits, which must stay. */
+const MIXED_LEAF = 0x24;
 export const isAmd = (vendor: Vendor): boolean => vendor === 'AuthenticAMD' || vendor === 'HygonGenuine';
 
 const textOf = (name: string): string | undefined => {
@@ -198,13 +200,17 @@ export function nearest(wanted: string, names: readonly string[]): string[] {
     .sort((a, b) => a.distance - b.distance || (a.name < b.name ? -1 : 1)).slice(0, 3).map(({ name }) => name);
 }
 
+/** Letters to insert, delete, replace or exchange with their neighbour. */
 function editDistance(a: string, b: string): number {
-  let above = Array.from({ length: b.length + 1 }, (_, index) => index);
+  const first = Array.from({ length: b.length + 1 }, (_, index) => index);
+  let beforeThat = first, above = first;
   for (let i = 1; i <= a.length; i++) {
     const row = [i];
     for (let j = 1; j <= b.length; j++) {
-      row.push(Math.min(above[j]! + 1, row[j - 1]! + 1, above[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
+      const exchanged = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? beforeThat[j - 2]! + 1 : Infinity;
+      row.push(Math.min(above[j]! + 1, row[j - 1]! + 1, above[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1), exchanged));
     }
+    beforeThat = above;
     above = row;
   }
   return above[b.length]!;
@@ -248,13 +254,27 @@ function writeFeatureBits(rows: Rows, claimed: ReadonlySet<string>, vendor: Vend
     row[at] = (row[at]! | (1 << bit)) >>> 0;
   }
   const extended = rows.get(0x80000001)?.get(0);
-  if (extended && isAmd(vendor)) extended[3] = (extended[3] | ((rows.get(1)?.get(0)?.[3] ?? 0) & REPEATED_EDX)) >>> 0;
+  if (extended && vendor === 'AuthenticAMD') extended[3] = (extended[3] | ((rows.get(1)?.get(0)?.[3] ?? 0) & REPEATED_EDX)) >>> 0;
 }
 
 function clearFeatureWords(rows: Rows): void {
-  for (const [leaf, subleaf, register] of Object.values(featureRows)) {
-    const row = rows.get(leaf)?.get(subleaf);
-    if (row) row[registerIndex[register]] = 0;
+  for (const [leaf, subleaf, register, bit] of Object.values(featureRows)) {
+    const row = rows.get(leaf)?.get(subleaf), at = registerIndex[register];
+    if (row) row[at] = leaf === MIXED_LEAF ? (row[at]! & ~(1 << bit)) >>> 0 : 0;
+  }
+}
+
+/** Raises the maxima so that the leaves of what was added can be asked for. */
+function raiseMaxima(head: ReturnType<typeof parseHead>, rows: Rows, claimed: ReadonlySet<string>, on: ReadonlySet<string>): void {
+  for (const name of on) {
+    const row = featureRows[name];
+    if (!row || !claimed.has(name)) continue;
+    const [leaf, subleaf] = row;
+    if (leaf < 0x80000000) head.maxBasic = Math.max(head.maxBasic, leaf);
+    else if (leaf < 0xc0000000) head.maxExtended = Math.max(head.maxExtended, leaf);
+    else head.maxCentaur = Math.max(head.maxCentaur, leaf);
+    // 7.0.EAX is the highest sub-leaf of leaf 7.
+    if (leaf === 7) rowAt(rows, 7, 0)[0] = Math.max(rowAt(rows, 7, 0)[0], subleaf);
   }
 }
 
@@ -262,7 +282,7 @@ function clearFeatureWords(rows: Rows): void {
 function writeWidths(rows: Rows, present: ReadonlySet<string>, physicalBits: number | undefined): void {
   const row = rows.get(0x80000008)?.get(0);
   if (!row) return;
-  const linear = present.has('la57') ? 57 : present.has('lm') ? 48 : 32;
+  const linear = present.has('la57') ? 57 : present.has('lm') ? 48 : 0;
   row[0] = ((row[0] & ~0xffff) | (linear << 8) | (physicalBits ?? row[0] & 0xff)) >>> 0;
 }
 
@@ -284,6 +304,7 @@ export function resolveModel(spec: string): Model {
   const { present, claimed, masked } = decide(wanted, wish.on);
 
   clearFeatureWords(rows);
+  raiseMaxima(head, rows, claimed, wish.on);
   addNames(rows, head, vendor);
   writeFeatureBits(rows, claimed, vendor);
   for (const [leaf, owner] of Object.entries(leafOwner)) if (!claimed.has(owner)) rows.delete(Number(leaf));
@@ -298,9 +319,9 @@ const ZEROS: CpuidRow = [0, 0, 0, 0];
 
 /** What CPUID returns before the fields that depend on the vCPU's state. */
 export function cpuidOf(model: Model, leaf: number, subleaf: number): CpuidRow {
-  const row = model.rows.get(leaf)?.get(indexedLeaves.has(leaf) ? subleaf : 0);
-  if (row) return row;
   if (isInRange(model, leaf)) {
+    const row = model.rows.get(leaf)?.get(indexedLeaves.has(leaf) ? subleaf : 0);
+    if (row) return row;
     // A topology level that is not there echoes the sub-leaf (SDM Vol. 2, "CPUID", leaf 0BH).
     return (leaf === 0xb || leaf === 0x1f) && model.rows.has(leaf) ? [0, 0, subleaf & 0xff, 0] : ZEROS;
   }

@@ -58,9 +58,9 @@ export const vectorRows: Readonly<Record<number, Vector | undefined>> = vectors;
 
 // The two tables agree: a vector is of origin `feature` exactly when some feature introduces it, and every vector that a feature may
 // introduce is in the table. A change of one without the other makes one of these types `never`, and `true` does not fit.
-type OfFeatures = (typeof features)[keyof typeof features][4][number];
-type OfVectors = { [N in VectorNumber]: (typeof vectors)[N]['origin'] extends 'feature' ? N : never }[VectorNumber];
-type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never;
+export type OfFeatures = (typeof features)[keyof typeof features][4][number];
+export type OfVectors = { [N in VectorNumber]: (typeof vectors)[N]['origin'] extends 'feature' ? N : never }[VectorNumber];
+export type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never;
 export const everyFeatureVectorIsDecided: Same<OfFeatures, OfVectors> = true;
 export const everyIntroducedVectorIsNamed: Same<IntroducedVector, OfVectors> = true;
 
