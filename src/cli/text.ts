@@ -36,13 +36,17 @@ export function list(rows: readonly (readonly [name: string, value: string])[]):
   return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`.trimEnd() + '\n').join('');
 }
 
-/** JSON with bigints as decimal strings and bytes as hexadecimal. */
-export function json(value: unknown): string {
-  return `${JSON.stringify(value, (_key, item: unknown) =>
-    typeof item === 'bigint' ? item.toString()
-      : item instanceof Uint8Array ? Array.from(item, (byte) => hex(byte, 2)).join('')
-        : item instanceof Map ? Object.fromEntries(item) as unknown : item, 2)}\n`;
+function plain(this: Readonly<Record<string, unknown>>, key: string): unknown {
+  const value = this[key];
+  if (typeof value === 'bigint') return value.toString();
+  if (value instanceof Uint8Array) return Array.from(value, (byte) => hex(byte, 2)).join('');
+  return value instanceof Map ? Object.fromEntries(value as Map<string, unknown>) : value;
 }
+
+/** JSON with bigints as decimal strings and bytes as hexadecimal, over several lines. */
+export const json = (value: unknown): string => `${JSON.stringify(value, plain, 2)}\n`;
+/** The same on one line: a row of a longer output. */
+export const jsonLine = (value: unknown): string => `${JSON.stringify(value, plain)}\n`;
 
 /** Wraps a paragraph at `width`. */
 export function wrap(text: string, width = 100): string {
