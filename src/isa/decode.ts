@@ -56,9 +56,10 @@ export function decode(bytes: Uint8Array, start: number, end: number, codeSize: 
   if (!form) return undecodable('ud', reader, start);
 
   decoding.operandSize = operandSizeOf(form.sizeRule, prefixes, codeSize);
-  if (slot.modrm && modrm < 0xc0 && !form.anyMod && !suffixed) readAddress(decoding);
+  if (slot.modrm && modrm < 0xc0 && !form.anyMod && !suffixed) readAddress(decoding, form.vectorIndex);
   const operands: Operand[] = [];
   for (const operand of form.operands) operands.push(readOperand(decoding, operand, form));
+  if (form.vectorIndex && prefixes.encoding === 'vex' && !gathersApart(decoding, operands)) decoding.invalid = true;
   // The 15-byte limit and the end of the mapped code come before #UD of a known encoding: the bytes are fetched first.
   if (reader.failure) return undecodable(reader.failure, reader, start);
   if (decoding.invalid || (prefixes.lock && !allowsLock(form, operands, has))) return undecodable('ud', reader, start);
@@ -81,7 +82,7 @@ function readEscape(reader: Reader, prefixes: Prefixes): number {
 /** 3DNow!: ModRM and the address come before the opcode. */
 function readSuffix(decoding: Decoding): number {
   decoding.modrm = readByte(decoding.reader);
-  if (decoding.modrm < 0xc0) readAddress(decoding);
+  if (decoding.modrm < 0xc0) readAddress(decoding, false);
   return readByte(decoding.reader);
 }
 
@@ -95,7 +96,7 @@ function choose(slot: Slot, prefixes: Prefixes, modrm: number, codeSize: CodeSiz
     if (form.w >= 0 && (form.w === 1) !== prefixes.w) continue;
     if (form.withoutB && prefixes.b) continue;
     if (prefixes.encoding !== 'legacy' && !vectorFits(form, prefixes)) continue;
-    if (form.feature === '' || has(form.feature)) return form;
+    if ((form.feature === '' || has(form.feature)) && (form.secondFeature === '' || has(form.secondFeature))) return form;
   }
   return undefined;
 }
@@ -140,15 +141,23 @@ function allowsLock(form: Form, operands: readonly Operand[], has: HasFeature): 
   return true;
 }
 
+/** Destination, index and mask of a gather must be three registers (APM Vol. 4, "VGATHERDPD"). */
+function gathersApart(decoding: Decoding, operands: readonly Operand[]): boolean {
+  const destination = (operands[0] as RegisterOperand).number, mask = (operands[2] as RegisterOperand).number;
+  return destination !== mask && destination !== decoding.index && mask !== decoding.index;
+}
+
 // ── Addresses ──
 
 /** Base and index of the eight 16-bit forms (APM Vol. 3, table A-34). */
 const bases16 = [3, 3, 5, 5, 6, 7, 5, 3] as const;
 const indexes16 = [6, 7, 6, 7, -1, -1, -1, -1] as const;
 
-function readAddress(decoding: Decoding): void {
+function readAddress(decoding: Decoding, vectorIndex: boolean): void {
   const { reader, prefixes, modrm } = decoding;
   const mod = modrm >> 6, rm = modrm & 7;
+  // A vector index is in the SIB byte, so there must be one.
+  if (vectorIndex && (rm !== 4 || decoding.addressSize === 16)) decoding.invalid = true;
   if (decoding.addressSize === 16) {
     if (mod === 0 && rm === 6) {
       decoding.displacement = readWord(reader) << 16 >> 16;
@@ -164,7 +173,7 @@ function readAddress(decoding: Decoding): void {
       const sib = readByte(reader);
       const index = ((sib >> 3) & 7) | prefixes.x;
       // An index of 100 with X clear is none: RSP cannot be an index.
-      if (index !== 4) { decoding.index = index; decoding.scaleShift = sib >> 6; }
+      if (index !== 4 || vectorIndex) { decoding.index = index; decoding.scaleShift = sib >> 6; }
       base = sib & 7;
     }
     if (mod === 0 && base === 5) {
@@ -195,6 +204,7 @@ const implied = (segment: SegmentName, base: number, width: number): MemoryOpera
 // ── Operands ──
 
 function widthOf(size: Size, decoding: Decoding): number {
+  if (size.address) return decoding.addressSize;
   if (size.vector) return (128 << decoding.prefixes.vectorLength) >> size.shift;
   return size.widths[decoding.operandSize === 16 ? 0 : decoding.operandSize === 32 ? 1 : 2];
 }
@@ -300,6 +310,7 @@ function readVectorOperand(decoding: Decoding, operand: OperandForm, form: Form,
         : memory(decoding, width, form);
     case 'H': return registerOperand('vector', prefixes.vvvv & vectorMask, width);
     case 'L': return registerOperand('vector', readByte(decoding.reader) >> 4 & (codeSize === 64 ? 15 : 7), width);
+    case 'nibble': return byteImmediates[8]![decoding.reader.bytes[decoding.reader.at - 1]! & 15]!;
     case 'vector': return registerOperand('vector', operand.number, width);
     case 'P': return registerOperand('mmx', reg & 7, width);
     case 'Q': case 'N':
@@ -316,7 +327,7 @@ function placed(decoding: Decoding, file: 'mask' | 'bound', operand: OperandForm
   const { modrm, prefixes } = decoding;
   const place = String.fromCharCode(operand.number);
   if (place === 'e' && !inRegister) return memory(decoding, width, form);
-  const number = place === 'g' ? ((modrm >> 3) & 7) | prefixes.r : place === 'h' ? prefixes.vvvv : (modrm & 7) | (file === 'bound' ? prefixes.b : 0);
+  const number = place === 'g' ? ((modrm >> 3) & 7) | prefixes.r : place === 'h' ? prefixes.vvvv & (decoding.codeSize === 64 ? 31 : 7) : (modrm & 7) | (file === 'bound' ? prefixes.b : 0);
   if (number > (file === 'mask' ? 7 : 3)) decoding.invalid = true;
   return registerOperand(file, number & 7, width);
 }

@@ -4,7 +4,7 @@
 /** Where an operand comes from. One letter as in the manuals, and a few words for fixed operands. */
 export type Addressing =
   | 'A' | 'B' | 'C' | 'D' | 'E' | 'G' | 'H' | 'I' | 'J' | 'K' | 'L' | 'M' | 'N' | 'O' | 'P' | 'Q' | 'R' | 'S' | 'T' | 'U' | 'V' | 'W' | 'X' | 'Y' | 'Z'
-  | 'general' | 'segment' | 'one' | 'translate' | 'stack' | 'vector';
+  | 'general' | 'segment' | 'one' | 'translate' | 'stack' | 'vector' | 'nibble';
 
 /** How the addressing letters are read:
  * A far pointer in the instruction · B general register in VEX.vvvv · C control register in reg · D debug register in reg ·
@@ -22,11 +22,13 @@ export interface Size {
   readonly shift: number;
   /** An immediate of one byte that is sign-extended to the width (Ibs). */
   readonly signedByte: boolean;
+  /** As wide as an address. */
+  readonly address: boolean;
 }
 
-const same = (width: number): Size => ({ widths: [width, width, width], vector: false, shift: 0, signedByte: false });
-const by = (...widths: [number, number, number]): Size => ({ widths, vector: false, shift: 0, signedByte: false });
-const byVector = (shift: number): Size => ({ widths: [0, 0, 0], vector: true, shift, signedByte: false });
+const same = (width: number): Size => ({ widths: [width, width, width], vector: false, shift: 0, signedByte: false, address: false });
+const by = (...widths: [number, number, number]): Size => ({ widths, vector: false, shift: 0, signedByte: false, address: false });
+const byVector = (shift: number): Size => ({ widths: [0, 0, 0], vector: true, shift, signedByte: false, address: false });
 
 /** The size letters. Where the two manuals differ the SDM's are used; those marked own are ours. */
 const sizes: Readonly<Record<string, Size>> = {
@@ -42,7 +44,9 @@ const sizes: Readonly<Record<string, Size>> = {
   /** A whole vector, half, a quarter, an eighth of it (own: x2, x4, x8). */
   x: byVector(0), x2: byVector(1), x4: byVector(2), x8: byVector(3),
   ss: same(32), sd: same(64),
-  bs: { widths: [16, 32, 64], vector: false, shift: 0, signedByte: true },
+  /** As wide as an address (own): UMONITOR. */
+  addr: { ...same(0), address: true },
+  bs: { widths: [16, 32, 64], vector: false, shift: 0, signedByte: true, address: false },
   /** x87 and state-saving areas (own): environment, whole x87 state, FXSAVE area. */
   env: by(112, 224, 224), state: by(752, 864, 864), fx: same(4096),
 };
@@ -81,6 +85,8 @@ const fixedForms: Readonly<Record<string, OperandForm>> = {
   ST0: form('stack', same(80), { number: 0 }), XMM0: form('vector', same(128), { number: 0 }),
   /** Where MASKMOVQ and MASKMOVDQU store: DS:[rDI], the segment can be overridden. */
   DIq: form('X', same(64), { number: 7 }), DIdq: form('X', same(128), { number: 7 }),
+  /** The low half of the byte whose high half is an L operand. */
+  I4: form('nibble', same(8)),
   /** ST(i) in the low three bits of ModRM. */
   STi: form('stack', same(80), { number: -1 }),
 };

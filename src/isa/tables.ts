@@ -5,6 +5,13 @@ import type { Encoding } from './prefixes.ts';
 import { parseOperand, usesRm, type OperandForm } from './operands.ts';
 import { amd3d } from './opcodes/amd3d.ts';
 import { arithmetic } from './opcodes/arithmetic.ts';
+import { avxCrypto } from './opcodes/avx/crypto.ts';
+import { avxFloat } from './opcodes/avx/float.ts';
+import { avxMove } from './opcodes/avx/move.ts';
+import { avxPacked } from './opcodes/avx/packed.ts';
+import { fma } from './opcodes/avx/fma.ts';
+import { mask } from './opcodes/avx/mask.ts';
+import { xop } from './opcodes/avx/xop.ts';
 import { bcd } from './opcodes/bcd.ts';
 import { bits } from './opcodes/bits.ts';
 import { bmi } from './opcodes/bmi.ts';
@@ -29,6 +36,7 @@ import { x87 } from './opcodes/x87.ts';
 export const rows: readonly Row[] = [
   ...arithmetic, ...bcd, ...bits, ...bmi, ...branch, ...hints, ...io, ...move, ...multiply, ...segment, ...shift, ...stack, ...string,
   ...system, ...virtualization, ...x87, ...amd3d, ...packed, ...float, ...vectorMove, ...crypto,
+  ...avxPacked, ...avxFloat, ...avxMove, ...avxCrypto, ...fma, ...mask, ...xop,
 ];
 
 /** How the mandatory prefix chooses. */
@@ -57,7 +65,11 @@ export interface Form {
   readonly conditional: boolean;
   /** An operand stands in VEX.vvvv; else vvvv must be 1111. */
   readonly usesVvvv: boolean;
+  /** The CPUID feature it needs, and a second one; '' for none. */
   readonly feature: string;
+  readonly secondFeature: string;
+  /** The index of the address is a vector register (gathers). */
+  readonly vectorIndex: boolean;
 }
 
 export interface Slot {
@@ -142,6 +154,7 @@ function parseModrm(token: string | undefined, reading: Reading): void {
 function formOf(row: Row, reading: Reading, notes: readonly string[]): Form {
   const names = row[2] ? row[2].split(',') : [];
   const operands = names.map(parseOperand);
+  const features = notes.filter(note => note[0] === '+').map(note => note.slice(1));
   // Operands of size y do not shrink to 16 bits: 66 has no say, unless another operand is of size v (CRC32).
   const wide = names.some(name => name[1] === 'y') && !names.some(name => name[1] === 'v');
   return {
@@ -152,11 +165,11 @@ function formOf(row: Row, reading: Reading, notes: readonly string[]): Form {
     conditional: reading.conditional,
     usesVvvv: operands.some(operand => operand.addressing === 'B' || operand.addressing === 'H'
       || (operand.addressing === 'K' && operand.number === 'h'.charCodeAt(0))),
-    feature: notes.find(note => note[0] === '+')?.slice(1) ?? '',
+    feature: features[0] ?? '', secondFeature: features[1] ?? '', vectorIndex: notes.includes('vsib'),
   };
 }
 
-const knownNotes = ['i64', 'o64', 'd64', 'f64', 'lock', 'string', 'reg', 'mem', 'anymod', 'nob'];
+const knownNotes = ['i64', 'o64', 'd64', 'f64', 'lock', 'string', 'reg', 'mem', 'anymod', 'nob', 'vsib'];
 
 interface OpenSlot { modrm: boolean; forms: Form[][] }
 export type OpcodeTables = Readonly<Record<Encoding, readonly (readonly (Slot | undefined)[] | undefined)[]>>;

@@ -29,7 +29,7 @@ export const branch: readonly Row[] = [
   ['IRET', 'CF'],
   ['BOUND', '62 /r', 'Gv,Ma', 'i64'],
   ['XABORT', 'C6 F8', 'Ib', '+rtm'],
-  ['XBEGIN', 'C7 F8', 'Jz', '+rtm'],
+  ['XBEGIN', 'C7 F8', 'Jz', 'd64 +rtm'],
   ['XEND', 'NP 0F 01 D5', '', '+rtm'],
   ['XTEST', 'NP 0F 01 D6', '', '+rtm'],
   // Intel's UD0 has ModRM, AMD's has not; nobody can tell but by the bytes that are fetched before #UD.
