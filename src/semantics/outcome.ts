@@ -25,16 +25,19 @@ export interface Outcome {
   /** Goes to operand 0. A result wider than a register operand replaces the whole register; a 32-bit result zero-extends to 64;
    * 8- and 16-bit results leave the other bits. */
   readonly result?: Expr;
-  /** Goes to operand 1 (XCHG, XADD, MULX), written before `result`. */
+  /** Goes to operand 1 (XCHG, XADD, MULX). Registers are written in this order: `registers`, `second`, `result`. */
   readonly second?: Expr;
   /** Implicit registers, by the width of the value as for `result`. */
   readonly registers?: Readonly<Partial<Record<GeneralRegister, Expr>>>;
   /** An implicit store (PUSH, CALL). At most one store, `result` to memory included, may happen in a meaning. */
   readonly store?: { readonly segment: SegmentName; readonly address: Expr; readonly value: Expr };
+  /** Evaluated for the faults of its loads only (CLFLUSH). */
+  readonly reads?: Expr;
   readonly flags?: Flags;
   /** Direction flag after the instruction (CLD, STD). */
   readonly df?: Expr;
-  /** Raised, before anything is committed, when `when` holds. Error code 0 where the vector has one. */
+  /** Raised, before anything is committed, when `when` holds. Error code 0 where the vector has one. `when` is evaluated before the rest,
+   * so loads that are not in it come later. */
   readonly fault?: { readonly when: Expr; readonly vector: number };
   /** The next instruction pointer (an offset; a width below 64 zero-extends), taken when `when` holds or is absent.
    * A target outside the code segment's limit, or not canonical, raises #GP(0) at the branch. */

@@ -1,0 +1,68 @@
+// Single bits, bit scans and counts, byte order, CRC32. Meanings, called by the three readings through `index.ts`. APM Vol. 3, chapter 3.
+import type { Instruction } from '../isa/instruction.ts';
+import type { Meaning } from './outcome.ts';
+import {
+  and, bit, byteSwap, call, constant, isZero, leadingZeros, minus, not, or, popcount as popcountOf, select, shiftLeft, shiftRight,
+  shiftRightSigned, signExtend, trailingZeros, truncate, xor, zeroExtend, type Expr,
+} from './expr.ts';
+import { wholeRegister } from './registers.ts';
+
+/** The bit number inside an operand, in the width that the shift is made in. */
+function place(base: Expr, offset: Expr): Expr {
+  const wide = base.width === 64 ? 64 : 32;
+  return and(offset.width > wide ? truncate(wide, offset) : zeroExtend(wide, offset), constant(wide, base.width - 1));
+}
+
+/** CF is the bit; the other flags keep their values (Zen 4, native vectors), though the manuals leave all but ZF undefined. */
+const bitTest = (change?: (base: Expr, mask: Expr) => Expr): Meaning => ([base, offset]) => {
+  const n = place(base, offset);
+  const flags = { cf: bit(shiftRight(zeroExtend(n.width, base), n), 0) };
+  if (!change) return { flags };
+  const mask = shiftLeft(constant(n.width, 1), n);
+  return { result: change(base, mask.width === base.width ? mask : truncate(base.width, mask)), flags };
+};
+export const bt = bitTest();
+export const bts = bitTest((base, mask) => or(base, mask));
+export const btr = bitTest((base, mask) => and(base, not(mask)));
+export const btc = bitTest((base, mask) => xor(base, mask));
+
+/** How far a bit offset in a register moves a memory operand: whole operands, in bytes, signed (APM Vol. 3, "BT"). An immediate offset does not. */
+export function bitDisplacement(offset: Expr, instruction: Instruction): Expr | undefined {
+  if (instruction.operands[1]!.kind !== 'register') return undefined;
+  const { width } = offset, { addressSize } = instruction;
+  const wide = width < addressSize ? signExtend(addressSize, offset) : width > addressSize && width === 64 ? truncate(32, offset) : offset;
+  const units = shiftRightSigned(wide, constant(wide.width, Math.log2(width)));
+  const bytes = shiftLeft(units, constant(wide.width, Math.log2(width / 8)));
+  return bytes.width > addressSize ? truncate(addressSize, bytes) : bytes;
+}
+
+/** With a source of 0 only ZF changes and the whole destination is kept, upper half included. Otherwise */
+const scan = (position: (source: Expr) => Expr): Meaning => ([destination, source], { instruction }) => {
+  const zero = isZero(source), found = position(source);
+  const flags = { zf: zero };
+  if (destination.width !== 32) return { result: select(zero, destination, found), flags };
+  return { result: select(zero, wholeRegister(instruction.operands[0]!)!, zeroExtend(64, found)), flags };
+};
+export const bsf = scan(trailingZeros);
+export const bsr = scan(source => minus(constant(source.width, source.width - 1), leadingZeros(source)));
+
+const count = (word: (source: Expr) => Expr): Meaning => ([, source]) => {
+  const result = word(source);
+  return { result, flags: { cf: isZero(source), zf: isZero(result) } };
+};
+export const lzcnt = count(leadingZeros);
+export const tzcnt = count(trailingZeros);
+
+/** ZF by the source; the other five are clear. */
+export const popcnt: Meaning = ([, source]) => {
+  const result = popcountOf(source), clear = constant(1, 0);
+  return { result, flags: { cf: clear, of: clear, sf: clear, af: clear, pf: clear, zf: isZero(result) } };
+};
+
+/** The 16-bit form, which the manuals leave undefined, gives 0 (Zen 4, native vectors). */
+export const bswap: Meaning = ([destination]) => ({ result: destination.width === 16 ? constant(16, 0) : byteSwap(destination) });
+
+/** The checksum is 32 bits whatever the operand; a 64-bit destination is zero-extended. */
+export const crc32: Meaning = ([destination, data]) => ({
+  result: zeroExtend(destination.width, call('crc32', 32, destination.width === 32 ? destination : truncate(32, destination), data)),
+});
