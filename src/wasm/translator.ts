@@ -11,8 +11,11 @@ import {
 import { segmentNames, type Instruction, type MemoryOperand, type SegmentName } from '../isa/instruction.ts';
 import { constant, generalRegisters, type Expr, type GeneralRegister, type Width } from '../semantics/expr.ts';
 import type { Outcome } from '../semantics/outcome.ts';
+import type { Mode } from '../cpu/mode.ts';
+import { COUNT, HANDLER, pushJumpHit, RECORD } from './core.ts';
 import { Emitter, Upper, type Binding, type Functions } from './emit.ts';
-import { I32, I64, Op, type Code, type Module } from './encode.ts';
+import { I32, I64, Op, type Module } from './encode.ts';
+import { Field, JUMP_ENTRY_RECORD } from './layout.ts';
 import { LAZY_CARRIES, LAZY_RESULT, RFLAGS_SYSTEM, lazyFlags, oldCarries, oldResult } from './lazy-flags.ts';
 import { comparisonOf, conditionOf, flagOf, overwritesAll, wordsOf, type PendingFlags } from './pending-flags.ts';
 import { emitStructure, structure, type Jump } from './structure.ts';
@@ -26,6 +29,8 @@ export interface SourceInstruction {
   readonly record: number;
   readonly handler: number;
   readonly outcome: Outcome;
+  /** A branch's target is known and need not be checked. */
+  readonly direct: boolean;
   /** Addition to the offset of memory operand 0 (bit strings). */
   readonly displace: Expr | undefined;
 }
@@ -37,24 +42,11 @@ export interface SourceBlock {
   readonly end: bigint;
 }
 
-export interface RegionMode {
-  /** 64-bit mode, or flat 32-bit segments: no base, no limit to check but for FS and GS. */
-  readonly codeSize: 32 | 64;
-  readonly user: boolean;
-}
+/** Regions are for flat segments: no base to add and no limit to check but for FS and GS; and misaligned accesses are legal. */
+export const canHaveRegions = (mode: Mode): boolean => mode.codeSize !== 16 && mode.flatData && mode.flatCode && !mode.alignmentCheck;
 
-/** Where `translator.ts` finds things in the interpreter's world. */
-export interface Links {
-  /** Type of handlers in the module: (record, budget) -> stop. */
-  readonly handlerType: number;
-  /** Offsets in a record: the table slot of its handler, this region's block number, the block's instruction count, its own handler. */
-  readonly recordHandler: number;
-  readonly recordBlock: number;
-  readonly recordCount: number;
-  readonly recordOwnHandler: number;
-  /** Emits a probe of the jump cache: leaves the record's address on the stack, 0 for a miss. `target` is an i64 local. */
-  readonly pushJumpCache: (code: Code, target: number) => void;
-}
+/** In the `heat` word of an entry record: the number of its block, and above it the instructions of the block. */
+export const packEntry = (block: number, count: number): number => block | count << 16;
 
 const SAVED = 1000;
 
@@ -81,8 +73,9 @@ export function rootsOf({ result, second, registers, store, flags, fault, branch
 }
 
 /** Whether the instruction can stand in a region; if not, the region leaves there. */
-export function translatable({ instruction, outcome }: SourceInstruction): boolean {
+export function translatable({ instruction, outcome, direct }: SourceInstruction): boolean {
   if (outcome.system || outcome.df || (outcome.string && instruction.rep !== 'none')) return false;
+  if (outcome.branch && instruction.operands[0]?.kind === 'relative' && !direct) return false;
   // FS and GS have limits to check outside 64-bit mode.
   if (instruction.codeSize !== 64 && instruction.operands.some((each) => each.kind === 'memory' && each.width > 0 && segmentNames.indexOf(each.segment) > 3)) return false;
   return !rootsOf(outcome).some((root) => root.width > 128 || callsOut(root));
@@ -132,7 +125,7 @@ function needsFlags({ instructions }: SourceBlock): boolean {
 }
 
 /** Static successors of a block: offsets. */
-function targetsOf(block: SourceBlock, mode: RegionMode): bigint[] {
+function targetsOf(block: SourceBlock, mode: Mode): bigint[] {
   const last = block.instructions.at(-1)!;
   if (!translatable(last)) return [];
   const { branch } = last.outcome;
@@ -144,7 +137,7 @@ function targetsOf(block: SourceBlock, mode: RegionMode): bigint[] {
   return targets;
 }
 
-export function relativeTarget({ instruction, rip }: SourceInstruction, mode: RegionMode): bigint {
+export function relativeTarget({ instruction, rip }: SourceInstruction, mode: Mode): bigint {
   const operand = instruction.operands[0]!;
   if (operand.kind !== 'relative') throw new Error('not a relative branch');
   const width = mode.codeSize === 64 && operand.width === 64 ? 64 : operand.width;
@@ -156,11 +149,11 @@ export function relativeTarget({ instruction, rip }: SourceInstruction, mode: Re
  * whose records will get this function as their handler.
  */
 export function translateRegion(
-  module: Module, functions: Functions, links: Links, mode: RegionMode,
+  module: Module, functions: Functions, mode: Mode,
   blocks: readonly SourceBlock[], entries: readonly number[], slot: number,
 ): number {
-  const { code, index } = module.function(links.handlerType);
-  const RECORD = 0, BUDGET = 1;
+  const handlerType = module.type(...HANDLER);
+  const { code, index } = module.function(handlerType);
   const numbers = new Map(blocks.map((block, number) => [block.instructions[0]!.rip, number]));
   const numberOf = (target: bigint): number => numbers.get(target) ?? -1;
 
@@ -400,13 +393,13 @@ export function translateRegion(
     code.get(carriesWord);
     code.store(Op.i32Store, placeOf('flagCarries'));
     code.i32(at.record);
-    code.get(BUDGET);
+    code.get(COUNT);
     if (giveBack > 0) {
       code.i32(giveBack);
       code.op(Op.i32Add);
     }
     code.i32(at.handler);
-    code.returnCallIndirect(links.handlerType);
+    code.returnCallIndirect(handlerType);
   }
   /** Leaves at the current instruction. */
   const leave = (): void => aside(() => { leaveTo(current, unpaid); });
@@ -608,10 +601,10 @@ export function translateRegion(
   function goTo(number: number, jump: Jump): void {
     const block = blocks[number]!;
     const { length } = block.instructions;
-    code.get(BUDGET);
+    code.get(COUNT);
     code.i32(length);
     code.op(Op.i32Sub);
-    code.tee(BUDGET);
+    code.tee(COUNT);
     code.i32(0);
     code.op(Op.i32LtS);
     code.if();
@@ -625,35 +618,41 @@ export function translateRegion(
 
   /** A jump whose target is in an i64 local: inside the region by dispatch, elsewhere by its record; a miss leaves before the instruction. */
   function goToTarget(dispatch: number, commitAll: () => void): void {
-    links.pushJumpCache(code, target);
-    code.tee(found);
+    pushJumpHit(code, target, found);
     code.op(Op.i32Eqz);
     code.if();
     leave();
     code.end();
+    code.get(found);
+    code.load(Op.i32Load, JUMP_ENTRY_RECORD);
+    code.set(found);
     commitAll();
     // Within this region: pay for the block and dispatch.
     code.get(found);
-    code.load(Op.i32Load, links.recordHandler);
+    code.load(Op.i32Load, Field.handler);
     code.i32(slot);
     code.op(Op.i32Eq);
     code.if();
     {
       const count = entryPlace;
       code.get(found);
-      code.load(Op.i32Load, links.recordCount);
+      code.load(Op.i32Load, Field.heat);
+      code.i32(16);
+      code.op(Op.i32ShrU);
       code.set(count);
-      code.get(BUDGET);
+      code.get(COUNT);
       code.get(count);
       code.op(Op.i32GeS);
       code.if();
       if (pending) storeWords(pending);
-      code.get(BUDGET);
+      code.get(COUNT);
       code.get(count);
       code.op(Op.i32Sub);
-      code.set(BUDGET);
+      code.set(COUNT);
       code.get(found);
-      code.load(Op.i32Load, links.recordBlock);
+      code.load(Op.i32Load, Field.heat);
+      code.i32(0xffff);
+      code.op(Op.i32And);
       code.set(next);
       code.br(dispatch);
       code.end();
@@ -676,10 +675,10 @@ export function translateRegion(
     code.get(carriesWord);
     code.store(Op.i32Store, placeOf('flagCarries'));
     code.get(found);
-    code.get(BUDGET);
+    code.get(COUNT);
     code.get(found);
-    code.load(Op.i32Load, links.recordHandler);
-    code.returnCallIndirect(links.handlerType);
+    code.load(Op.i32Load, Field.handler);
+    code.returnCallIndirect(handlerType);
   }
 
   function terminator(last: SourceInstruction, block: SourceBlock, jump: Jump, dispatch: number): void {
@@ -776,25 +775,29 @@ export function translateRegion(
 
   // ── The function ──
 
-  code.get(BUDGET);
   code.get(RECORD);
-  code.load(Op.i32Load, links.recordCount);
-  code.op(Op.i32Sub);
-  code.tee(BUDGET);
-  code.i32(0);
+  code.load(Op.i32Load, Field.heat);
+  code.tee(next);
+  code.i32(16);
+  code.op(Op.i32ShrU);
+  code.set(entryPlace);
+  code.get(COUNT);
+  code.get(entryPlace);
   code.op(Op.i32LtS);
   code.if();
   code.get(RECORD);
-  code.get(BUDGET);
+  code.get(COUNT);
   code.get(RECORD);
-  code.load(Op.i32Load, links.recordCount);
-  code.op(Op.i32Add);
-  code.get(RECORD);
-  code.load(Op.i32Load, links.recordOwnHandler);
-  code.returnCallIndirect(links.handlerType);
+  code.load(Op.i32Load, Field.plain);
+  code.returnCallIndirect(handlerType);
   code.end();
-  code.get(RECORD);
-  code.load(Op.i32Load, links.recordBlock);
+  code.get(COUNT);
+  code.get(entryPlace);
+  code.op(Op.i32Sub);
+  code.set(COUNT);
+  code.get(next);
+  code.i32(0xffff);
+  code.op(Op.i32And);
   code.set(next);
   for (const number of usage.used) {
     code.i32(0);
