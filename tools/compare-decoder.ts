@@ -10,7 +10,8 @@ for (const mode of [64, 32, 16] as CodeSize[]) {
   const next = randomSource(seed * 3 + mode);
   const bytes = new Uint8Array(cellsPerBatch * 16 + 16);
   const found = new Map<string, { count: number; examples: string[] }>();
-  let cases = 0, valid = 0, withoutRow = 0;
+  const withoutRow = new Map<string, number>();
+  let cases = 0, valid = 0;
   while (cases < casesPerMode) {
     fillCells(bytes, next, kinds);
     const result = compareCells(bytes, 16, mode, (difference, code) => {
@@ -20,9 +21,11 @@ for (const mode of [64, 32, 16] as CodeSize[]) {
       if (entry.examples.length < 2) entry.examples.push(`${difference.bytes}  ours: ${difference.ours}  theirs: ${difference.theirs}`);
       found.set(key, entry);
     });
-    cases += result.cases; valid += result.valid; withoutRow += result.withoutRow;
+    cases += result.cases; valid += result.valid;
+    for (const [name, count] of result.withoutRow) withoutRow.set(name, (withoutRow.get(name) ?? 0) + count);
   }
   const total = [...found.values()].reduce((sum, entry) => sum + entry.count, 0);
-  console.log(`${mode}-bit: ${cases} cases, ${valid} valid, ${withoutRow} without a row, ${total} differences of ${found.size} kinds`);
+  console.log(`${mode}-bit: ${cases} cases, ${valid} valid, ${[...withoutRow.values()].reduce((sum, count) => sum + count, 0)} without a row, ${total} differences of ${found.size} kinds`);
+  if (withoutRow.size) console.log(`  without a row: ${[...withoutRow].sort((a, b) => b[1] - a[1]).map(([name, count]) => `${name} ${count}`).join(', ')}`);
   for (const [key, { count, examples }] of [...found].sort((a, b) => b[1].count - a[1].count)) console.log(`  ${count}  ${key}\n      ${examples.join('\n      ')}`);
 }

@@ -94,7 +94,7 @@ function choose(slot: Slot, prefixes: Prefixes, modrm: number, codeSize: CodeSiz
     if (form.mandatory !== Mandatory.any && !prefixFits(form.mandatory, prefixes)) continue;
     if (form.rm >= 0 && form.rm !== (modrm & 7)) continue;
     if (form.w >= 0 && (form.w === 1) !== prefixes.w) continue;
-    if (form.withoutB && prefixes.b) continue;
+    if (form.withoutB && prefixes.b || form.without66 && prefixes.operandSize) continue;
     if (prefixes.encoding !== 'legacy' && !vectorFits(form, prefixes)) continue;
     if ((form.feature === '' || has(form.feature)) && (form.secondFeature === '' || has(form.secondFeature))) return form;
   }

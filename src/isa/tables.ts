@@ -16,6 +16,7 @@ import { bcd } from './opcodes/bcd.ts';
 import { bits } from './opcodes/bits.ts';
 import { bmi } from './opcodes/bmi.ts';
 import { branch } from './opcodes/branch.ts';
+import { extensions } from './opcodes/extensions.ts';
 import { hints } from './opcodes/hints.ts';
 import { io } from './opcodes/io.ts';
 import { move } from './opcodes/move.ts';
@@ -36,7 +37,7 @@ import { x87 } from './opcodes/x87.ts';
 export const rows: readonly Row[] = [
   ...arithmetic, ...bcd, ...bits, ...bmi, ...branch, ...hints, ...io, ...move, ...multiply, ...segment, ...shift, ...stack, ...string,
   ...system, ...virtualization, ...x87, ...amd3d, ...packed, ...float, ...vectorMove, ...crypto,
-  ...avxPacked, ...avxFloat, ...avxMove, ...avxCrypto, ...fma, ...mask, ...xop,
+  ...avxPacked, ...avxFloat, ...avxMove, ...avxCrypto, ...fma, ...mask, ...xop, ...extensions,
 ];
 
 /** How the mandatory prefix chooses. */
@@ -62,6 +63,7 @@ export interface Form {
   readonly string: boolean;
   readonly anyMod: boolean;
   readonly withoutB: boolean;
+  readonly without66: boolean;
   readonly conditional: boolean;
   /** An operand stands in VEX.vvvv; else vvvv must be 1111. */
   readonly usesVvvv: boolean;
@@ -162,6 +164,7 @@ function formOf(row: Row, reading: Reading, notes: readonly string[]): Form {
     mode: notes.includes('o64') ? 64 : notes.includes('i64') ? -64 : 0,
     sizeRule: notes.includes('d64') ? SizeRule.default64 : notes.includes('f64') ? SizeRule.always64 : wide ? SizeRule.wide : SizeRule.plain,
     lock: notes.includes('lock'), string: notes.includes('string'), anyMod: notes.includes('anymod'), withoutB: notes.includes('nob'),
+    without66: notes.includes('no66'),
     conditional: reading.conditional,
     usesVvvv: operands.some(operand => operand.addressing === 'B' || operand.addressing === 'H'
       || (operand.addressing === 'K' && operand.number === 'h'.charCodeAt(0))),
@@ -169,7 +172,7 @@ function formOf(row: Row, reading: Reading, notes: readonly string[]): Form {
   };
 }
 
-const knownNotes = ['i64', 'o64', 'd64', 'f64', 'lock', 'string', 'reg', 'mem', 'anymod', 'nob', 'vsib'];
+const knownNotes = ['i64', 'o64', 'd64', 'f64', 'lock', 'string', 'reg', 'mem', 'anymod', 'nob', 'no66', 'vsib'];
 
 interface OpenSlot { modrm: boolean; forms: Form[][] }
 export type OpcodeTables = Readonly<Record<Encoding, readonly (readonly (Slot | undefined)[] | undefined)[]>>;

@@ -25,7 +25,7 @@ const renamed: Readonly<Record<string, string>> = {
   RDSSPD: 'RDSSP', RDSSPQ: 'RDSSP', INCSSPD: 'INCSSP', INCSSPQ: 'INCSSP', WRSSD: 'WRSS', WRSSQ: 'WRSS', WRUSSD: 'WRUSS', WRUSSQ: 'WRUSS',
   RESERVEDNOP: 'NOP', PREFETCHRESERVED: 'NOP', PREFETCHRESERVED_M8: 'NOP', ENDBR32: 'ENDBR32', RETF: 'RETF', WAIT: 'FWAIT',
   FXSAVE64: 'FXSAVE', FXRSTOR64: 'FXRSTOR', XSAVE64: 'XSAVE', XRSTOR64: 'XRSTOR', XSAVEOPT64: 'XSAVEOPT', XSAVEC64: 'XSAVEC',
-  XSAVES64: 'XSAVES', XRSTORS64: 'XRSTORS', PCMPESTRI64: 'PCMPESTRI', PCMPESTRM64: 'PCMPESTRM', VPCMPESTRI64: 'VPCMPESTRI', VPCMPESTRM64: 'VPCMPESTRM',
+  XSAVES64: 'XSAVES', XRSTORS64: 'XRSTORS', GETSECQ: 'GETSEC', PCMPESTRI64: 'PCMPESTRI', PCMPESTRM64: 'PCMPESTRM', VPCMPESTRI64: 'VPCMPESTRI', VPCMPESTRM64: 'VPCMPESTRM',
 };
 for (const name of ['MOVS', 'CMPS', 'STOS', 'LODS', 'SCAS']) for (const suffix of 'BWDQ') (renamed as Record<string, string>)[name + suffix] = name;
 
@@ -33,7 +33,8 @@ for (const name of ['MOVS', 'CMPS', 'STOS', 'LODS', 'SCAS']) for (const suffix o
 function expectedMnemonic(instruction: IcedModule.Instruction): string {
   const code = codeNames[instruction.code]!;
   const name = mnemonicNames[instruction.mnemonic]!.toUpperCase();
-  if (instruction.conditionCode !== ConditionCode.None && !/^(LOOP|JR?E?CXZ|FCMOV|CMP.*XADD)/.test(name)) {
+  if (instruction.conditionCode !== ConditionCode.None && !/^(LOOP|JR?E?CXZ|FCMOV)/.test(name)) {
+    if (/^CMP.*XADD$/.test(name)) return 'CMPCCXADD';
     if (name.startsWith('CMOV')) return 'CMOVCC';
     if (name.startsWith('SET')) return 'SETCC';
     if (/^J/.test(name)) return 'JCC';
@@ -111,7 +112,7 @@ const normal = (text: string, mnemonic: string): string => {
   if (vector) return `vector${vector[1]}`;
   return wholeRegisterNamed.has(mnemonic) ? registerNumbers.get(text) ?? text : text;
 };
-const wholeRegisterNamed = new Set(['MOVSREG', 'LAR', 'LSL', 'LLDT', 'LTR', 'VERR', 'VERW', 'LMSW', 'ARPL']);
+const wholeRegisterNamed = new Set(['MOVSREG', 'LAR', 'LSL', 'LLDT', 'LTR', 'VERR', 'VERW', 'LMSW', 'ARPL', 'LKGS']);
 const registerNumbers = new Map([16, 32, 64].flatMap(width => Array.from({ length: 16 }, (_, number) => [generalName(number, width), `general${number}`] as const)));
 
 export interface Difference { readonly what: string; readonly bytes: string; readonly ours: string; readonly theirs: string }
@@ -120,10 +121,12 @@ const ourMnemonics = new Set(rows.map(row => row[0]));
 const always = (): boolean => true;
 
 /** Decodes cells of `stride` bytes in one buffer with both; keeps iced's objects between cases, because making them is slow. */
-export function compareCells(bytes: Uint8Array, stride: number, mode: CodeSize, report: (difference: Difference, code: string) => void): { cases: number; valid: number; withoutRow: number } {
+export function compareCells(bytes: Uint8Array, stride: number, mode: CodeSize, report: (difference: Difference, code: string) => void): { cases: number; valid: number; withoutRow: Map<string, number> } {
   const decoder = new Decoder(mode, bytes, DecoderOptions.AMD);
   const instruction = new iced.Instruction();
-  let valid = 0, withoutRow = 0, cases = 0;
+  let valid = 0, cases = 0;
+  /** Mnemonics of iced's for which we have no row at all. */
+  const withoutRow = new Map<string, number>();
   for (let at = 0; at + stride <= bytes.length; at += stride) {
     decoder.position = at;
     decoder.ip = 0n;
@@ -132,7 +135,10 @@ export function compareCells(bytes: Uint8Array, stride: number, mode: CodeSize, 
     cases++;
     if (instruction.code !== Code.INVALID) valid++;
     const difference = compareOne(instruction, ours, () => Buffer.from(bytes.subarray(at, at + 16)).toString('hex'));
-    if (difference === 'no row') withoutRow++;
+    if (difference === 'no row') {
+      const name = expectedMnemonic(instruction);
+      withoutRow.set(name, (withoutRow.get(name) ?? 0) + 1);
+    }
     else if (difference) report(difference, codeNames[instruction.code]!);
   }
   instruction.free();

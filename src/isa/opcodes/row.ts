@@ -11,6 +11,6 @@
  * Notes: `i64` not in 64-bit mode; `o64` only in 64-bit mode; `d64` 64 bits are the default operand size in 64-bit mode, and 32 are not
  * available; `f64` 64 bits always in 64-bit mode; `lock` LOCK is allowed when the destination is memory; `string` a REP prefix repeats
  * it; `reg`, `mem` ModRM must name a register, memory (where no operand says so); `anymod` mod is ignored, rm is a register;
- * `nob` not with REX.B; `vsib` the index is a vector register; `+name` needs the CPUID feature of this name (QEMU's
+ * `nob` not with REX.B; `no66` not with 66; `vsib` the index is a vector register; `+name` needs the CPUID feature of this name (QEMU's
  * spelling), and a second one the second feature. */
 export type Row = readonly [mnemonic: string, opcode: string, operands?: string, notes?: string];
