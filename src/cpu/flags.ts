@@ -5,6 +5,7 @@
 //   flagCarries  i32: bit 31 CF, bit 30 the carry into the top bit (OF = bit 31 xor bit 30), bit 3 AF,
 //                bits 15:8 are xored into the parity byte, bit 0 inverts SF
 //   ZF = (flagResult == 0)   SF = sign(flagResult) xor bit 0   PF = even parity of (byte 0 of flagResult xor bits 15:8)
+import { placeOf } from './state.ts';
 import type { Cpu } from './state.ts';
 
 export const CF = 1, PF = 4, AF = 0x10, ZF = 0x40, SF = 0x80, TF = 0x100, IF = 0x200, DF = 0x400, OF = 0x800;
@@ -16,15 +17,17 @@ function evenParity(byte: number): boolean {
   return ((0x9669 >> (folded & 15)) & 1) === 1;
 }
 
+// Both halves of flagResult apart: event delivery reads and IRET writes the flags without making a bigint.
+const RESULT_WORD = placeOf('flagResult') >> 2, CARRIES_WORD = placeOf('flagCarries') >> 2;
+
 /** The six arithmetic flags at their RFLAGS positions. */
 export function arithmeticFlags(cpu: Cpu): number {
-  const result = cpu.flagResult, carries = cpu.flagCarries;
-  const negative = (result >> 63n === 1n) !== ((carries & 1) === 1);
+  const low = cpu.u32[RESULT_WORD]!, high = cpu.u32[RESULT_WORD + 1]!, carries = cpu.u32[CARRIES_WORD]!;
   return (carries >>> 31)
-    | (evenParity((Number(result & 0xffn) ^ (carries >>> 8)) & 0xff) ? PF : 0)
+    | (evenParity((low ^ carries >>> 8) & 0xff) ? PF : 0)
     | ((carries >>> 3 & 1) << 4)
-    | (result === 0n ? ZF : 0)
-    | (negative ? SF : 0)
+    | ((low | high) === 0 ? ZF : 0)
+    | (((high >>> 31) ^ (carries & 1)) << 7)
     | (((carries >>> 31) ^ (carries >>> 30 & 1)) << 11);
 }
 
@@ -32,10 +35,11 @@ export function arithmeticFlags(cpu: Cpu): number {
 export function setArithmeticFlags(cpu: Cpu, rflags: number): void {
   const zero = (rflags & ZF) !== 0, negative = (rflags & SF) !== 0, carry = (rflags & CF) !== 0, overflow = (rflags & OF) !== 0;
   // The result is 0 for ZF, else 1; sign and parity are then corrected by the carries word.
-  cpu.flagResult = zero ? 0n : 1n;
+  cpu.u32[RESULT_WORD] = zero ? 0 : 1;
+  cpu.u32[RESULT_WORD + 1] = 0;
   const parityOfResult = zero;
-  cpu.flagCarries = ((carry ? 0x80000000 : 0) | (carry !== overflow ? 0x40000000 : 0) | (rflags & AF ? 8 : 0)
-    | (parityOfResult !== ((rflags & PF) !== 0) ? 0x100 : 0) | (negative ? 1 : 0)) >>> 0;
+  cpu.u32[CARRIES_WORD] = (carry ? 0x80000000 : 0) | (carry !== overflow ? 0x40000000 : 0) | (rflags & AF ? 8 : 0)
+    | (parityOfResult !== ((rflags & PF) !== 0) ? 0x100 : 0) | (negative ? 1 : 0);
 }
 
 /** RFLAGS as software sees it. */

@@ -93,6 +93,8 @@ const areaLengths = {
   nestedControl: 0x400,
   /** Host state that VMRUN put aside, in the VMCB's state-save layout. */
   hostSave: 0x400,
+  /** MSRs that are plain storage: `cpu/msrs.ts` gives the slots. */
+  msr: 160 * 8,
   zmm: 32 * 64, x87: 8 * 16, opmask: 8 * 8,
   slowValue: 64,
 } as const;

@@ -29,6 +29,10 @@ export interface LinearMemory {
   write64(linear: bigint, value: bigint, supervisor?: boolean): void;
   /** Raises what a write of `length` bytes would raise, and stores nothing. */
   probeWrite(linear: bigint, length: number, supervisor?: boolean): void;
+  /** Host address (an index into `cpu.u8`) of `length` bytes of plain RAM at a linear address given as two halves, or 0 when the functions
+   * above must do the access: page crossing, no TLB entry, MMIO, a watched or tracked page, a fault. Never throws. */
+  hostOfRead?(low: number, high: number, length: number, supervisor: boolean): number;
+  hostOfWrite?(low: number, high: number, length: number, supervisor: boolean): number;
   readPhysical32(physical: number): number;
   readPhysical64(physical: number): bigint;
   writePhysical32(physical: number, value: number): void;

@@ -1,0 +1,86 @@
+// The system instructions: mnemonic to function. `vm/run.ts` calls `executeSystem` for every instruction whose meaning says `system`. A
+// function throws GuestFault before anything is committed; when it returns, RIP is where execution goes on.
+import type { Instruction } from '../isa/instruction.ts';
+import { Done } from '../cpu/engine.ts';
+import { DS, ES, FS, GS, SS } from '../cpu/segments.ts';
+import type { Machine } from './machine.ts';
+import {
+  clearTaskSwitched, getExtendedControl, invalidateCaches, invalidateContext, invalidatePage, loadStatusWord, moveControl, moveDebug, readProtectionKeys,
+  setAlignmentCheck, setExtendedControl, storeStatusWord, writeProtectionKeys,
+} from './control.ts';
+import { callFar, jumpFar, returnFar, returnFromInterrupt } from './far.ts';
+import {
+  readFsBase, readGsBase, swapGs, systemCall, systemEnter, systemExit, systemReturn, writeFsBase, writeGsBase,
+} from './fast-calls.ts';
+import {
+  breakpointInterrupt, checkBounds, clearInterruptFlag, debugInterrupt, overflowInterrupt, popFlags, pushFlags, setInterruptFlag, softwareInterrupt,
+} from './flags.ts';
+import { enterFrame, popAllRegisters, pushAllRegisters } from './frame.ts';
+import { readMsrInstruction, writeMsrInstruction } from './msrs.ts';
+import { input, inputString, output, outputString } from './ports.ts';
+import {
+  clearLine, doNothing, flushLine, halt, identify, monitor, monitorWait, readPerformanceCounter, readProcessorId, readProcessorRegister, readRandom,
+  readTimeStamp, readTimeStampAndProcessor, undefinedInstruction,
+} from './processor.ts';
+import {
+  adjustRequestedPrivilege, loadAccessRights, loadFarPointer, loadLdt, loadSegmentLimit, loadTableRegister, loadTask, moveFromSegment, moveToSegment,
+  popSegment, pushSegment, storeLdt, storeTableRegister, storeTask, verifyRead, verifyWrite,
+} from './segment-load.ts';
+import { operandAt } from './operand.ts';
+
+type SystemInstruction = (machine: Machine, instruction: Instruction) => Done;
+
+const moveSegment: SystemInstruction = (machine, instruction) => {
+  const destination = operandAt(instruction, 0);
+  return destination.kind === 'register' && destination.file === 'segment' ? moveToSegment(machine, instruction) : moveFromSegment(machine, instruction);
+};
+
+export const systemInstructions: Readonly<Record<string, SystemInstruction>> = {
+  // Segments and descriptor tables
+  MOVSREG: moveSegment, PUSHSREG: pushSegment, POPSREG: popSegment,
+  LDS: loadFarPointer(DS), LES: loadFarPointer(ES), LFS: loadFarPointer(FS), LGS: loadFarPointer(GS), LSS: loadFarPointer(SS),
+  SLDT: storeLdt, STR: storeTask, LLDT: loadLdt, LTR: loadTask, VERR: verifyRead, VERW: verifyWrite,
+  SGDT: storeTableRegister('gdtr'), SIDT: storeTableRegister('idtr'), LGDT: loadTableRegister('gdtr'), LIDT: loadTableRegister('idtr'),
+  LAR: loadAccessRights, LSL: loadSegmentLimit, ARPL: adjustRequestedPrivilege,
+  RDFSBASE: readFsBase, RDGSBASE: readGsBase, WRFSBASE: writeFsBase, WRGSBASE: writeGsBase, SWAPGS: swapGs,
+
+  // Far transfers
+  JMPF: jumpFar, CALLF: callFar, RETF: returnFar, IRET: returnFromInterrupt,
+  INT: softwareInterrupt, INT3: breakpointInterrupt, INTO: overflowInterrupt, INT1: debugInterrupt, BOUND: checkBounds,
+  SYSCALL: systemCall, SYSRET: systemReturn, SYSENTER: systemEnter, SYSEXIT: systemExit,
+
+  // Flags and stack
+  PUSHF: pushFlags, POPF: popFlags, CLI: clearInterruptFlag, STI: setInterruptFlag, STAC: setAlignmentCheck(true), CLAC: setAlignmentCheck(false),
+  PUSHA: pushAllRegisters, POPA: popAllRegisters, ENTER: enterFrame,
+
+  // Control
+  MOVCR: moveControl, MOVDR: moveDebug, LMSW: loadStatusWord, SMSW: storeStatusWord, CLTS: clearTaskSwitched,
+  XGETBV: getExtendedControl, XSETBV: setExtendedControl, RDPKRU: readProtectionKeys, WRPKRU: writeProtectionKeys,
+  INVLPG: invalidatePage, INVPCID: invalidateContext, INVD: invalidateCaches, WBINVD: invalidateCaches, WBNOINVD: invalidateCaches,
+  RDMSR: readMsrInstruction, WRMSR: writeMsrInstruction,
+
+  // Processor
+  CPUID: identify, RDTSC: readTimeStamp, RDTSCP: readTimeStampAndProcessor, RDPMC: readPerformanceCounter, RDPID: readProcessorId, RDPRU: readProcessorRegister,
+  RDRAND: readRandom, RDSEED: readRandom, HLT: halt, PAUSE: doNothing, MONITOR: monitor, MWAIT: monitorWait, MONITORX: monitor, MWAITX: monitorWait,
+  CLFLUSH: flushLine, CLFLUSHOPT: flushLine, CLWB: flushLine, CLZERO: clearLine,
+  LFENCE: doNothing, MFENCE: doNothing, SFENCE: doNothing, SERIALIZE: doNothing, CLDEMOTE: doNothing,
+
+  // Ports
+  IN: input, OUT: output, INS: inputString, OUTS: outputString,
+
+  // Always undefined, or undefined in the modes that exist: EFER.SVME and CR4.VMXE cannot be set, and there is no system-management mode.
+  UD0: undefinedInstruction, UD1: undefinedInstruction, UD2: undefinedInstruction, RSM: undefinedInstruction,
+  VMRUN: undefinedInstruction, VMMCALL: undefinedInstruction, VMLOAD: undefinedInstruction, VMSAVE: undefinedInstruction, STGI: undefinedInstruction,
+  CLGI: undefinedInstruction, SKINIT: undefinedInstruction, INVLPGA: undefinedInstruction, VMGEXIT: undefinedInstruction,
+  VMCALL: undefinedInstruction, VMLAUNCH: undefinedInstruction, VMRESUME: undefinedInstruction, VMXOFF: undefinedInstruction, VMXON: undefinedInstruction,
+  VMFUNC: undefinedInstruction, VMREAD: undefinedInstruction, VMWRITE: undefinedInstruction, VMPTRLD: undefinedInstruction, VMPTRST: undefinedInstruction,
+  VMCLEAR: undefinedInstruction, INVEPT: undefinedInstruction, INVVPID: undefinedInstruction,
+};
+
+/** Does one system instruction; `cpu.nextRip` is behind it. */
+export function executeSystem(machine: Machine, instruction: Instruction): Done {
+  const execute = systemInstructions[instruction.mnemonic];
+  if (execute === undefined) throw new Error(`${instruction.mnemonic} is not a system instruction`);
+  return execute(machine, instruction);
+}
+
