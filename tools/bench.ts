@@ -36,7 +36,7 @@ if (values.help) {
 
 const words = (text: string): string[] => text === 'none' ? [] : text.split(',').filter((word) => word !== '');
 const shift = Number(values.shift), repeat = Number(values.repeat);
-const imageOf = (bits: string | number): string => inProject(`tests/programs/bench/bench${bits}.elf`);
+const imageOf = (bits: string | number): string => inProject(`tests/programs/bench/out/bench${bits}.elf`);
 const workFolder = mkdtempSync(join(tmpdir(), 'retrovisor-bench-'));
 process.on('exit', () => rmSync(workFolder, { recursive: true, force: true }));
 process.on('SIGINT', () => process.exit(130));

@@ -16,7 +16,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   'src/cpu': { imports: ['src/isa'] },
   'src/model': { imports: ['src/isa'] },
   'src/memory': { imports: ['src/isa', 'src/cpu'] },
-  'src/system': { imports: ['src/isa', 'src/cpu', 'src/memory', 'src/model'] },
+  'src/system': { imports: ['src/isa', 'src/cpu', 'src/memory', 'src/model', 'src/transitions'] },
   'src/transitions': { imports: ['src/isa', 'src/cpu', 'src/memory', 'src/model'] },
   'src/wasm': { imports: ['src/isa', 'src/semantics', 'src/memory', 'src/cpu'] },
   'src/vm': {
@@ -38,6 +38,7 @@ export const rooms: Readonly<Record<string, Room>> = {
 export const packageOfFile: Readonly<Record<string, readonly string[]>> = {
   'journal/store.ts': ['better-sqlite3'],
   'journal/codec.ts': ['msgpackr'],
+  'journal/pages.ts': ['node:crypto'],
   'src/vm/evolve.ts': ['immer'],
 };
 
