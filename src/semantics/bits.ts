@@ -36,19 +36,22 @@ export function bitDisplacement(offset: Expr, instruction: Instruction): Expr | 
   return bytes.width > addressSize ? truncate(addressSize, bytes) : bytes;
 }
 
-/** With a source of 0 only ZF changes and the whole destination is kept, upper half included. Otherwise */
+/** With a source of 0 the whole destination is kept, upper half included. ZF is that of the source, PF that of the position, and PF is set
+ * with ZF; the other flags are clear (Zen 4, native vectors). */
 const scan = (position: (source: Expr) => Expr): Meaning => ([destination, source], { instruction }) => {
-  const zero = isZero(source), found = position(source);
-  const flags = { zf: zero };
-  if (destination.width !== 32) return { result: select(zero, destination, found), flags };
+  const { width } = source, zero = isZero(source), found = position(source);
+  // Bit 8 keeps the value that ZF and PF are read from apart from 0, and is no concern of PF.
+  const flags = { result: select(zero, constant(width, 0), or(found, constant(width, 0x100))), carries: constant(width, 0) };
+  if (width !== 32) return { result: select(zero, destination, found), flags };
   return { result: select(zero, wholeRegister(instruction.operands[0]!)!, zeroExtend(64, found)), flags };
 };
 export const bsf = scan(trailingZeros);
 export const bsr = scan(source => minus(constant(source.width, source.width - 1), leadingZeros(source)));
 
+/** CF by the source, ZF by the count; SF, AF and PF are clear and OF keeps its value (Zen 4, native vectors). */
 const count = (word: (source: Expr) => Expr): Meaning => ([, source]) => {
-  const result = word(source);
-  return { result, flags: { cf: isZero(source), zf: isZero(result) } };
+  const result = word(source), clear = constant(1, 0);
+  return { result, flags: { cf: isZero(source), zf: isZero(result), sf: clear, af: clear, pf: clear } };
 };
 export const lzcnt = count(leadingZeros);
 export const tzcnt = count(trailingZeros);

@@ -1,5 +1,5 @@
 // The arithmetic flags that most instructions leave behind. Used by the meanings; pure, and nothing here knows a mnemonic.
-import { and, constant, not, or, xor, type Expr, type Width } from './expr.ts';
+import { and, constant, not, or, xor, type Expr } from './expr.ts';
 import type { Flags } from './outcome.ts';
 
 /** The carry out of every bit of left + right (+ carry in). */
@@ -16,6 +16,5 @@ export const subtractionFlags = (left: Expr, right: Expr, difference: Expr): Fla
 /** CF, OF and AF are clear: AF too (Zen 4, native vectors), where the manuals leave it undefined. */
 export const logicFlags = (result: Expr): Flags => ({ result, carries: constant(result.width, 0) });
 
-/** The flag AF is bit 3 of a carry vector: this clears it in one that stands for CF and OF. */
-export const withoutAdjust = (carries: Expr): Expr => and(carries, not8(carries.width));
-const not8 = (width: Width): Expr => constant(width, ~8n);
+/** AF is bit 3 of a carry vector: this sets it in one that stands for CF and OF. */
+export const withAdjust = (carries: Expr): Expr => or(carries, constant(carries.width, 8));

@@ -5,7 +5,7 @@ import {
   and, bit, constant, flag, isZero, join, minus, not, or, plus, remainder, rotateLeft, rotateRight, shiftLeft, shiftRight, shiftRightSigned,
   signBit, signExtend, slice, truncate, xor, zeroExtend, type Expr, type Width,
 } from './expr.ts';
-import { withoutAdjust } from './flags.ts';
+import { withAdjust } from './flags.ts';
 
 /** The masked count in the width that the shift is made in. */
 function countOf(count: Expr, width: Width): Expr {
@@ -14,13 +14,13 @@ function countOf(count: Expr, width: Width): Expr {
 /** One less, for the bit shifted out last; only looked at when the count is not 0. */
 const lessOne = (count: Expr): Expr => and(minus(count, constant(count.width, 1)), constant(count.width, count.width - 1));
 
-/** OF = CF xor SF for every count, AF is clear. From 8- and 16-bit operands zeros are shifted out at last (Zen 4, native vectors). */
+/** OF = CF xor SF for every count, AF is set. From 8- and 16-bit operands zeros are shifted out at last (Zen 4, native vectors). */
 export const shl: Meaning = ([destination, count]) => {
   const { width } = destination, n = countOf(count, width), value = zeroExtend(n.width, destination);
   const result = truncate(width, shiftLeft(value, n));
   // One step before the end the top bit is the CF to be, and the next one the sign to be: a carry vector.
   const carries = truncate(width, shiftLeft(value, lessOne(n)));
-  return { result, flags: { result, carries: withoutAdjust(carries), when: not(isZero(n)) } };
+  return { result, flags: { result, carries: withAdjust(carries), when: not(isZero(n)) } };
 };
 
 export const shr: Meaning = ([destination, count]) => {
@@ -28,7 +28,7 @@ export const shr: Meaning = ([destination, count]) => {
   const result = truncate(width, shiftRight(value, n));
   return {
     result,
-    flags: { result, cf: bit(shiftRight(value, lessOne(n)), 0), of: signBit(destination), af: constant(1, 0), when: not(isZero(n)) },
+    flags: { result, cf: bit(shiftRight(value, lessOne(n)), 0), of: bit(result, width - 2), af: constant(1, 1), when: not(isZero(n)) },
   };
 };
 
@@ -37,7 +37,7 @@ export const sar: Meaning = ([destination, count]) => {
   const result = truncate(width, shiftRightSigned(value, n));
   return {
     result,
-    flags: { result, cf: bit(shiftRightSigned(value, lessOne(n)), 0), of: constant(1, 0), af: constant(1, 0), when: not(isZero(n)) },
+    flags: { result, cf: bit(shiftRightSigned(value, lessOne(n)), 0), of: constant(1, 0), af: constant(1, 1), when: not(isZero(n)) },
   };
 };
 
@@ -105,35 +105,29 @@ function rcr64(destination: Expr, count: Expr): ReturnType<Meaning> {
   return { result, flags: { cf, of: xor(signBit(result), bit(result, 62)), when: not(isZero(n)) } };
 }
 
+/** Doublewords are shifted as one pair of 64 bits. Words too, and the source follows itself, so that counts above 16 shift it in again
+ * (Zen 4, native vectors); undefined in the manuals. */
+const leftPair = (destination: Expr, source: Expr): Expr =>
+  destination.width === 32 ? join(destination, source) : join(join(destination, source), join(source, source));
+const rightPair = (destination: Expr, source: Expr): Expr =>
+  destination.width === 32 ? join(source, destination) : join(join(source, source), join(source, destination));
+
+/** CF and OF are those of SHL of the destination alone, also for counts of 16 and more of a word; AF is set (Zen 4, native vectors). */
 export const shld: Meaning = ([destination, source, count]) => {
-  const { width } = destination;
-  const n = countOf(count, 64 === width ? 64 : 32);
-  const { result, carries } = width === 64 ? {
-    result: or(shiftLeft(destination, n), shiftRight(shiftRight(source, sixtyFour(1)), complement(n))),
-    carries: or(shiftLeft(destination, lessOne(n)), shiftRight(shiftRight(source, sixtyFour(1)), complement(lessOne(n)))),
-  } : shiftedPair(destination, source, n);
-  return { result, flags: { result, carries: withoutAdjust(carries), when: not(isZero(n)) } };
+  const { width } = destination, n = countOf(count, width);
+  const result = width === 64
+    ? or(shiftLeft(destination, n), shiftRight(shiftRight(source, sixtyFour(1)), complement(n)))
+    : slice(shiftLeft(leftPair(destination, source), zeroExtend(64, n)), 64 - width, width);
+  const carries = truncate(width, shiftLeft(zeroExtend(n.width, destination), lessOne(n)));
+  return { result, flags: { result, carries: withAdjust(carries), when: not(isZero(n)) } };
 };
 
-function shiftedPair(destination: Expr, source: Expr, n: Expr): { result: Expr; carries: Expr } {
-  const { width } = destination;
-  // Counts above 16 of a 16-bit operand: the source follows itself.
-  const value = width === 32 ? join(destination, source) : join(join(destination, source), join(source, source));
-  const wide = (by: Expr) => slice(shiftLeft(value, zeroExtend(64, by)), 64 - width, width);
-  return { result: wide(n), carries: wide(lessOne(n)) };
-}
-
+/** CF is that of SHR of the destination alone, OF the change of sign at the last step; AF is set (Zen 4, native vectors). */
 export const shrd: Meaning = ([destination, source, count]) => {
-  const { width } = destination;
-  const n = countOf(count, 64 === width ? 64 : 32);
-  let result: Expr, cf: Expr;
-  if (width === 64) {
-    result = or(shiftRight(destination, n), shiftLeft(plus(source, source), complement(n)));
-    cf = bit(shiftRight(plus(destination, destination), n), 0);
-  } else {
-    const value = width === 32 ? join(source, destination) : join(join(source, source), join(source, destination));
-    result = truncate(width, shiftRight(value, zeroExtend(64, n)));
-    cf = bit(shiftRight(value, zeroExtend(64, lessOne(n))), 0);
-  }
-  return { result, flags: { result, cf, of: xor(signBit(result), bit(result, width - 2)), af: constant(1, 0), when: not(isZero(n)) } };
+  const { width } = destination, n = countOf(count, width);
+  const result = width === 64
+    ? or(shiftRight(destination, n), shiftLeft(plus(source, source), complement(n)))
+    : truncate(width, shiftRight(rightPair(destination, source), zeroExtend(64, n)));
+  const cf = bit(shiftRight(zeroExtend(n.width, destination), lessOne(n)), 0);
+  return { result, flags: { result, cf, of: xor(signBit(result), bit(result, width - 2)), af: constant(1, 1), when: not(isZero(n)) } };
 };

@@ -1,0 +1,212 @@
+// Reads the files of native vectors and runs one case in one engine: sets the state up, runs the instruction, compares everything. Used by
+// `vectors.ts` and by tests/semantics; it prints nothing. The format is described in tests/vectors/README.md.
+import { readFileSync } from 'node:fs';
+import { gunzipSync } from 'node:zlib';
+import { AC, ARITHMETIC, DF, rflags, setRflags } from '../src/cpu/flags.ts';
+import { Stop, type Engine } from '../src/cpu/engine.ts';
+import type { Cpu } from '../src/cpu/state.ts';
+import { decode } from '../src/isa/decode.ts';
+import type { CodeSize, Instruction } from '../src/isa/instruction.ts';
+import { generalRegisters } from '../src/semantics/expr.ts';
+import { isSystem, whyMissing } from '../src/semantics/index.ts';
+import { createFlatMachine, memoryMap, RAM_LENGTH, Vector, type FlatMachine } from './flat-machine.ts';
+import { RAM } from '../src/cpu/state.ts';
+
+type Items = Readonly<Record<string, string>> & { readonly m?: Readonly<Record<string, string>> };
+export interface Case {
+  readonly b: string;
+  readonly i: Items;
+  readonly o: Items;
+  readonly x?: string;
+  readonly a?: string;
+  readonly u?: string;
+  readonly ur?: readonly string[];
+  readonly um?: readonly (readonly [string, number])[];
+}
+export interface Form {
+  readonly code: string;
+  readonly mode: CodeSize;
+  readonly kind: string;
+  readonly cpuid: readonly string[];
+  readonly cases: readonly Case[];
+}
+
+export function* readForms(path: string): Generator<Form> {
+  for (const line of gunzipSync(readFileSync(path)).toString().split('\n')) if (line) yield JSON.parse(line) as Form;
+}
+
+/** An engine in a machine of its own. */
+export interface Bench {
+  readonly machine: FlatMachine;
+  readonly engine: Engine;
+}
+export function createBench(has: (feature: string) => boolean, createEngine: (machine: FlatMachine) => Engine): Bench {
+  const machine = createFlatMachine(has);
+  machine.bytesOf('code').fill(0xcc);
+  const engine = createEngine(machine);
+  machine.engine = engine;
+  return { machine, engine };
+}
+
+/** How a case ended: `differs` holds one line for each item that is not as recorded. */
+export interface Result {
+  readonly excluded?: string;
+  readonly differs: readonly string[];
+}
+const agreed: Result = { differs: [] };
+
+// ── Initial and expected state ──
+
+const hex = (text: string): bigint => BigInt(`0x${text}`);
+const STATUS = ARITHMETIC | DF | AC, IF_AND_ONE = 0x202;
+const patterns = memoryMap.map(({ linear, length, name }) =>
+  Uint8Array.from({ length }, (_, at) => name === 'code' ? 0xcc : ((linear + at) * 167 ^ (linear + at) >> 8) & 0xff));
+
+interface State { readonly general: bigint[]; ip: bigint; flags: number; readonly memory: Uint8Array }
+
+function initialState(mode: CodeSize): State {
+  const width = mode === 64 ? 64 : 32;
+  const general = generalRegisters.map((_, number) => BigInt.asUintN(width, 0x9e3779b97f4a7c15n * BigInt(number + 1)));
+  general[4] = mode === 16 ? 0x9800n : 0x10011800n;
+  const memory = new Uint8Array(RAM_LENGTH);
+  memoryMap.forEach(({ ramOffset }, index) => memory.set(patterns[index]!, ramOffset));
+  return { general, ip: mode === 16 ? 0x800n : 0x10000800n, flags: 0, memory };
+}
+
+/** Overlays items; returns the names of those that this machine does not hold. */
+function overlay(state: State, items: Items): string[] {
+  const unknown: string[] = [];
+  for (const [name, value] of Object.entries(items)) {
+    const number = generalRegisters.indexOf(name as (typeof generalRegisters)[number]);
+    if (number >= 0) state.general[number] = hex(value as string);
+    else if (name === 'ip') state.ip = hex(value as string);
+    else if (name === 'fl') state.flags = Number(hex(value as string));
+    else if (name === 'm') {
+      for (const [at, bytes] of Object.entries(value as unknown as Record<string, string>)) state.memory.set(Buffer.from(bytes, 'hex'), ramOffsetOf(parseInt(at, 16)));
+    } else unknown.push(name);
+  }
+  return unknown;
+}
+
+function ramOffsetOf(linear: number): number {
+  const region = memoryMap.find(each => linear >= each.linear && linear < each.linear + each.length);
+  if (!region) throw new Error(`${linear.toString(16)} is not in the memory map of the vectors`);
+  return region.ramOffset + linear - region.linear;
+}
+
+// ── Running ──
+
+const vectorOf: Readonly<Record<string, number>> = {
+  '#DE': Vector.de, '#BR': Vector.br, '#UD': Vector.ud, '#SS': Vector.ss, '#GP': Vector.gp, '#PF': Vector.pf,
+};
+/** Software interrupts, which end in #GP(vector * 8 + 2) here because there is no interrupt table. */
+const softwareInterrupts: Readonly<Record<string, number>> = { '#BP': Vector.bp, '#OF': Vector.of };
+
+/** Flags that this processor did not give consistently, by mnemonic: they are not compared. */
+export const inconsistentFlags: Readonly<Record<string, number>> = {};
+
+/** Why a case is not run, or the instruction. */
+export function examine(bench: Bench, form: Form, test: Case): string | Instruction | undefined {
+  const bytes = Buffer.from(test.b, 'hex');
+  const found = decode(bytes, 0, bytes.length, form.mode, bench.machine.has);
+  if (found.mnemonic === '') return test.x === '#UD' || test.x === '#GP' || test.x === '#PF' ? undefined : 'no encoding yet';
+  const instruction = found as Instruction;
+  const missing = whyMissing(instruction.mnemonic);
+  if (missing !== undefined) return test.x === '#UD' ? instruction : missing;
+  if (isSystem(instruction.mnemonic) && !bench.machine.system) return 'done in system/, which is not there yet';
+  return instruction;
+}
+
+export function runCase(bench: Bench, form: Form, test: Case): Result {
+  const instruction = examine(bench, form, test);
+  if (typeof instruction === 'string') return { excluded: instruction, differs: [] };
+  const { machine, engine } = bench, { cpu } = machine;
+  const before = initialState(form.mode), after = initialState(form.mode);
+  const unknown = [...overlay(before, test.i), ...overlay(after, test.i)];
+  if (!test.x || test.x === '#BP') after.ip += BigInt(test.b.length / 2);
+  unknown.push(...overlay(after, test.o));
+  if (unknown.length > 0) return { excluded: 'registers that this machine does not hold', differs: [] };
+
+  placeCode(before, after, form.mode, test);
+  machine.enter(form.mode);
+  load(machine, before);
+  const count = instruction && instruction.rep !== 'none' ? elements(instruction, before, after, test) : 1;
+  cpu.budget = count;
+  const stop = engine.run();
+  return compare(machine, form, test, after, stop, instruction?.mnemonic ?? '');
+}
+
+/** The instruction's bytes in both states; what would lie beyond the mapped code is not in memory. */
+function placeCode(before: State, after: State, mode: CodeSize, { b }: Case): void {
+  const first = Number(before.ip) + (mode === 16 ? memoryMap[0].linear : 0) - memoryMap[0].linear;
+  const bytes = Buffer.from(b, 'hex').subarray(0, memoryMap[0].length - first);
+  before.memory.set(bytes, first);
+  after.memory.set(bytes, first);
+}
+
+let toggle = false;
+function load({ cpu, engine, ...machine }: FlatMachine, state: State): void {
+  state.general.forEach((value, number) => cpu.setGeneral(number, value));
+  cpu.rip = state.ip;
+  setRflags(cpu, state.flags | IF_AND_ONE);
+  const code = memoryMap[0];
+  if (Buffer.compare(state.memory.subarray(0, code.length), cpu.u8.subarray(RAM, RAM + code.length)) !== 0) engine?.invalidateCode(0, code.length);
+  cpu.u8.set(state.memory, RAM);
+  // Every other case begins with an empty TLB, so that both the fast and the slow path are seen.
+  toggle = !toggle;
+  if (toggle) machine.flushTlb();
+  engine?.flushAddresses();
+}
+
+/** How many elements the recorded processor did, plus the one that faulted. */
+function elements({ addressSize }: Instruction, before: State, after: State, { x }: Case): number {
+  const done = BigInt.asUintN(addressSize, before.general[1]!) - BigInt.asUintN(addressSize, after.general[1]!);
+  return Math.max(1, Number(done) + (x ? 1 : 0));
+}
+
+// ── Comparing ──
+
+function compare({ cpu }: FlatMachine, form: Form, test: Case, expected: State, stop: Stop, mnemonic: string): Result {
+  const differs: string[] = [], undefinedOnly: string[] = [];
+  const width = form.mode === 64 ? 64 : 32;
+  const say = (item: string, is: bigint | number, should: bigint | number): void => {
+    (test.ur?.includes(item) ? undefinedOnly : differs).push(`${item} ${is.toString(16)}, not ${should.toString(16)}`);
+  };
+  compareStop(cpu, test, stop, differs);
+  const software = test.x !== undefined && test.x in softwareInterrupts;
+  generalRegisters.forEach((name, number) => {
+    const value = BigInt.asUintN(width, cpu.general(number));
+    if (value !== expected.general[number]) say(name, value, expected.general[number]!);
+  });
+  const ip = BigInt.asUintN(width, cpu.rip) + (software && test.x === '#BP' ? BigInt(test.b.length / 2) : 0n);
+  if (ip !== expected.ip && !(software && test.x === '#OF')) say('ip', ip, expected.ip);
+  const flags = rflags(cpu) & STATUS, care = ~(inconsistentFlags[mnemonic] ?? 0);
+  if ((flags & care) !== (expected.flags & care)) say('fl', flags, expected.flags);
+  const memory = cpu.u8.subarray(RAM, RAM + RAM_LENGTH);
+  if (Buffer.compare(memory, expected.memory) !== 0) {
+    const at = memory.findIndex((byte, index) => byte !== expected.memory[index]);
+    differs.push(`memory at ${linearOf(at).toString(16)}: ${memory[at]!.toString(16)}, not ${expected.memory[at]!.toString(16)}`);
+  }
+  if (differs.length === 0 && undefinedOnly.length > 0) return { excluded: 'registers left undefined after a fault', differs: [] };
+  return differs.length === 0 ? agreed : { differs };
+}
+
+function linearOf(ramOffset: number): number {
+  const region = memoryMap.find(each => ramOffset >= each.ramOffset && ramOffset < each.ramOffset + each.length);
+  return region ? region.linear + ramOffset - region.ramOffset : ramOffset;
+}
+
+function compareStop(cpu: Cpu, { x, a }: Case, stop: Stop, differs: string[]): void {
+  if (!x) {
+    if (stop === Stop.fault) differs.push(`fault ${cpu.faultVector}, where there should be none`);
+    else if (stop !== Stop.budget && stop !== Stop.attention) differs.push(`stop ${stop}`);
+    else if (cpu.budget !== 0) differs.push(`${cpu.budget} instructions of the budget are left`);
+    return;
+  }
+  const software = softwareInterrupts[x];
+  const vector = software === undefined ? vectorOf[x] : Vector.gp;
+  if (stop !== Stop.fault) differs.push(`no fault, where there should be ${x}`);
+  else if (cpu.faultVector !== vector) differs.push(`fault ${cpu.faultVector}, not ${x}`);
+  else if (software !== undefined && cpu.faultErrorCode !== software * 8 + 2) differs.push(`error code ${cpu.faultErrorCode.toString(16)}`);
+  else if (a !== undefined && cpu.faultAddress !== hex(a)) differs.push(`CR2 ${cpu.faultAddress.toString(16)}, not ${a}`);
+}
