@@ -46,7 +46,7 @@ export const bzhi: Meaning = ([, source, index]) => {
   return { result, flags: { ...logicFlags(result), cf: not(inside) } };
 };
 
-/** Control: start in bits 7:0, length in bits 15:8. AF is set, SF and PF are those of the result (Zen 4, native vectors). */
+/** Control: start in bits 7:0, length in bits 15:8. AF is set, SF is clear, PF is that of the result (Zen 4, native vectors). */
 export const bextr: Meaning = ([, source, control]) => {
   const { width } = source;
   const byteAt = (lowBit: number): Expr => zeroExtend(width, slice(control, lowBit, 8));
@@ -54,7 +54,7 @@ export const bextr: Meaning = ([, source, control]) => {
   const moved = select(below(start, limit), shiftRight(source, and(start, last)), constant(width, 0));
   const kept = minus(shiftLeft(one(source), and(length, last)), one(source));
   const result = select(below(length, limit), and(moved, kept), moved);
-  return { result, flags: { result, carries: constant(width, 8) } };
+  return { result, flags: { result, carries: constant(width, 8), sf: constant(1, 0) } };
 };
 
 /** Operands: destination, source, mask. */

@@ -1,6 +1,6 @@
 // MUL, IMUL, DIV, IDIV and MULX. Products are formed at twice the operand's width, quotients of twice the width by one. Meanings, called
 // by the three readings through `index.ts`. APM Vol. 3, chapter 3.
-import type { Meaning, Outcome } from './outcome.ts';
+import type { Flags, Meaning, Outcome } from './outcome.ts';
 import {
   and, constant, divide, divideSigned, equal, isZero, join, not, or, register, remainder, remainderSigned, signExtend, slice,
   below, times, truncate, zeroExtend, type Expr, type Width,
@@ -49,13 +49,16 @@ export const mulx: Meaning = ([high, , source]) => {
   return { result: slice(product, width, width), second: truncate(width, product) };
 };
 
-/** The quotient fits when the high half is below the divisor; that excludes a divisor of 0 too. No flag changes (Zen 4, native vectors);
- * all six are undefined in the manuals. */
+/** SF, ZF and PF are clear, AF is set, CF and OF keep their values (Zen 4, native vectors); all six are undefined in the manuals. */
+const divisionFlags: Flags = { result: constant(32, 1), af: constant(1, 1) };
+
+/** The quotient fits when the high half is below the divisor; that excludes a divisor of 0 too. */
 export const div: Meaning = ([source]) => {
   const { width } = source, wide = twice(width);
   const dividend = accumulator(width), divisor = zeroExtend(wide, source);
   return {
     registers: toAccumulator(truncate(width, remainder(dividend, divisor)), truncate(width, divide(dividend, divisor))),
+    flags: divisionFlags,
     fault: { when: not(below(slice(dividend, width, width), source)), vector: 0 },
   };
 };
@@ -69,6 +72,7 @@ export const idiv: Meaning = ([source]) => {
   const without = or(isZero(source), and(equal(dividend, least), isZero(not(source))));
   return {
     registers: toAccumulator(truncate(width, remainderSigned(dividend, divisor)), low),
+    flags: divisionFlags,
     fault: { when: or(without, not(equal(signExtend(wide, low), quotient))), vector: 0 },
   };
 };

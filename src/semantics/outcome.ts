@@ -29,7 +29,8 @@ export interface Outcome {
   readonly second?: Expr;
   /** Implicit registers, by the width of the value as for `result`. */
   readonly registers?: Readonly<Partial<Record<GeneralRegister, Expr>>>;
-  /** An implicit store (PUSH, CALL). At most one store, `result` to memory included, may happen in a meaning. */
+  /** An implicit store (PUSH, CALL). At most one store, `result` to memory included, may happen in a meaning.
+   * A store that faults comes before a branch target that does not fit (CALL; Zen 4, native vectors). */
   readonly store?: { readonly segment: SegmentName; readonly address: Expr; readonly value: Expr };
   /** Evaluated for the faults of its loads only (CLFLUSH). */
   readonly reads?: Expr;

@@ -150,7 +150,10 @@ function commit(machine: ReferenceMachine, instruction: Instruction, outcome: Ou
   const store = outcome.store && { ...outcome.store, offset: value(outcome.store.address), stored: value(outcome.store.value) };
   const flags = outcome.flags && flagsAfter(cpu, outcome.flags, value);
   const next = outcome.branch && (!outcome.branch.when || value(outcome.branch.when)) ? value(outcome.branch.target) : undefined;
-  if (next !== undefined && !isValidTarget(cpu, next)) throw fault(cpu, GP);
+  if (next !== undefined && !isValidTarget(cpu, next)) {
+    if (store) probeWrite(machine, store.segment, store.offset, store.value.width);
+    throw fault(cpu, GP);
+  }
 
   let written: Written = Written.done;
   if (store) written = writeMemory(machine, store.segment, store.offset, store.value.width, store.stored);
@@ -244,8 +247,13 @@ function writeMemory({ cpu, services }: ReferenceMachine, segment: SegmentName, 
   return written;
 }
 
+/** Raises what a write would raise. */
+function probeWrite({ cpu, services }: ReferenceMachine, segment: SegmentName, offset: bigint, width: number): void {
+  if (services.writeSlow(accessTo(cpu, segment, offset, width) | Access.write | Access.probe) === Written.failed) throw new Abandoned(services.failure);
+}
+
 function environmentOf(machine: ReferenceMachine, instruction: Instruction, writesFirst: boolean): Environment {
-  const { cpu, services } = machine;
+  const { cpu } = machine;
   const status = rflags(cpu);
   const readRegister = ({ number, high, width }: RegisterOperand): bigint =>
     high ? cpu.general(number) >> 8n & 0xffn : readGeneral(cpu, number, width);
@@ -265,8 +273,7 @@ function environmentOf(machine: ReferenceMachine, instruction: Instruction, writ
         case 'memory': {
           const offset = environment.address(index);
           // What will be written is asked for writing before it is read: a page that cannot be written faults as a write.
-          if (index === 0 && writesFirst
-            && services.writeSlow(accessTo(cpu, operand.segment, offset, width) | Access.write | Access.probe) === Written.failed) throw new Abandoned(services.failure);
+          if (index === 0 && writesFirst) probeWrite(machine, operand.segment, offset, width);
           return readMemory(machine, operand.segment, offset, width);
         }
         case 'far': throw new Error(`${instruction.mnemonic}: a far pointer has no value`);
