@@ -9,7 +9,7 @@ import { generalOperand, registerOperand } from './registers.ts';
 import {
   openReader, readByte, readDoubleword, readEvex, readPrefixes, readVex, readWord, vectorEncoding, type Prefixes, type Reader,
 } from './prefixes.ts';
-import { LegacyMap, Mandatory, SizeRule, tables, type Form, type Slot } from './tables.ts';
+import { atLeast256, LegacyMap, Mandatory, SizeRule, tables, type Form, type Slot } from './tables.ts';
 
 /** Everything known about the instruction while its operands are read. */
 interface Decoding {
@@ -55,11 +55,15 @@ export function decode(bytes: Uint8Array, start: number, end: number, codeSize: 
   const form = choose(slot, prefixes, modrm, codeSize, has);
   if (!form) return undecodable('ud', reader, start);
 
+  // With rounding in the instruction the length is 512 bits.
+  if (prefixes.broadcast && modrm >= 0xc0) prefixes.vectorLength = 2;
   decoding.operandSize = operandSizeOf(form.sizeRule, prefixes, codeSize);
-  if (slot.modrm && modrm < 0xc0 && !form.anyMod && !suffixed) readAddress(decoding, form.vectorIndex);
+  if (slot.modrm && modrm < 0xc0 && !form.anyMod && !suffixed) readAddress(decoding, form.vectorIndex, encoding === 'evex' ? displacementScale(decoding, form) : 1);
   const operands: Operand[] = [];
   for (const operand of form.operands) operands.push(readOperand(decoding, operand, form));
-  if (form.vectorIndex && prefixes.encoding === 'vex' && !gathersApart(decoding, operands)) decoding.invalid = true;
+  if (form.vectorIndex && !gathersApart(decoding, operands)) decoding.invalid = true;
+  // Zeroing is for registers only.
+  if (prefixes.zeroing && operands[0]!.kind === 'memory') decoding.invalid = true;
   // The 15-byte limit and the end of the mapped code come before #UD of a known encoding: the bytes are fetched first.
   if (reader.failure) return undecodable(reader.failure, reader, start);
   if (decoding.invalid || (prefixes.lock && !allowsLock(form, operands, has))) return undecodable('ud', reader, start);
@@ -82,7 +86,7 @@ function readEscape(reader: Reader, prefixes: Prefixes): number {
 /** 3DNow!: ModRM and the address come before the opcode. */
 function readSuffix(decoding: Decoding): number {
   decoding.modrm = readByte(decoding.reader);
-  if (decoding.modrm < 0xc0) readAddress(decoding, false);
+  if (decoding.modrm < 0xc0) readAddress(decoding, false, 1);
   return readByte(decoding.reader);
 }
 
@@ -96,6 +100,7 @@ function choose(slot: Slot, prefixes: Prefixes, modrm: number, codeSize: CodeSiz
     if (form.w >= 0 && (form.w === 1) !== prefixes.w) continue;
     if (form.withoutB && prefixes.b || form.without66 && prefixes.operandSize) continue;
     if (prefixes.encoding !== 'legacy' && !vectorFits(form, prefixes)) continue;
+    if (prefixes.encoding === 'evex' && !evexFits(form, prefixes, modrm >= 0xc0, has)) continue;
     if ((form.feature === '' || has(form.feature)) && (form.secondFeature === '' || has(form.secondFeature))) return form;
   }
   return undefined;
@@ -114,9 +119,24 @@ function prefixFits(mandatory: number, prefixes: Prefixes): boolean {
 const impliedMandatory = [Mandatory.none, Mandatory.x66, Mandatory.xF3, Mandatory.xF2] as const;
 
 function vectorFits(form: Form, prefixes: Prefixes): boolean {
-  if (form.vectorLength >= 0 && form.vectorLength !== prefixes.vectorLength) return false;
-  // A register that is not an operand must be encoded as 1111.
-  return form.usesVvvv || prefixes.vvvv === 0;
+  if (form.vectorLength >= 0 && form.vectorLength !== prefixes.vectorLength && prefixes.encoding !== 'evex') return false;
+  // A register that is not an operand must be encoded as 1111. V' of EVEX may belong to a vector index.
+  return form.usesVvvv || (form.vectorIndex ? prefixes.vvvv & 15 : prefixes.vvvv) === 0;
+}
+
+/** What EVEX says about masks, broadcast, rounding and length, against what the row allows (SDM Vol. 2, 2.7.11). */
+function evexFits(form: Form, prefixes: Prefixes, inRegister: boolean, has: HasFeature): boolean {
+  const { masking, needsMask, broadcast, control, sized } = form.evex;
+  if (prefixes.mask ? masking === 'none' : needsMask) return false;
+  if (prefixes.zeroing && (masking !== 'zero' || prefixes.mask === 0)) return false;
+  let length = prefixes.vectorLength;
+  if (prefixes.broadcast) {
+    if (inRegister ? control === '' : broadcast === 0) return false;
+    // L'L is then the rounding mode: the length is 512.
+    if (inRegister) length = 2;
+  }
+  if (form.vectorLength === atLeast256 ? length === 0 : form.vectorLength >= 0 && form.vectorLength !== length) return false;
+  return length < 3 && (!sized || length === 2 || has('avx512vl'));
 }
 
 function operandSizeOf(rule: number, prefixes: Prefixes, codeSize: CodeSize): 16 | 32 | 64 {
@@ -141,9 +161,13 @@ function allowsLock(form: Form, operands: readonly Operand[], has: HasFeature): 
   return true;
 }
 
-/** Destination, index and mask of a gather must be three registers (APM Vol. 4, "VGATHERDPD"). */
+/** Destination, index and mask of a gather must be three registers (APM Vol. 4, "VGATHERDPD"); the mask of EVEX is of another kind. */
 function gathersApart(decoding: Decoding, operands: readonly Operand[]): boolean {
-  const destination = (operands[0] as RegisterOperand).number, mask = (operands[2] as RegisterOperand).number;
+  const first = operands[0]!;
+  if (first.kind !== 'register') return true;
+  const destination = first.number;
+  if (operands.length < 3) return destination !== decoding.index;
+  const mask = (operands[2] as RegisterOperand).number;
   return destination !== mask && destination !== decoding.index && mask !== decoding.index;
 }
 
@@ -153,7 +177,13 @@ function gathersApart(decoding: Decoding, operands: readonly Operand[]): boolean
 const bases16 = [3, 3, 5, 5, 6, 7, 5, 3] as const;
 const indexes16 = [6, 7, 6, 7, -1, -1, -1, -1] as const;
 
-function readAddress(decoding: Decoding, vectorIndex: boolean): void {
+/** EVEX counts an 8-bit displacement in units of what it accesses (SDM Vol. 2, 2.7.5). */
+function displacementScale(decoding: Decoding, form: Form): number {
+  const width = decoding.prefixes.broadcast ? form.evex.broadcast : form.evex.scale || (form.rmOperand ? widthOf(form.rmOperand.size, decoding) : 8);
+  return width >> 3 || 1;
+}
+
+function readAddress(decoding: Decoding, vectorIndex: boolean, scale: number): void {
   const { reader, prefixes, modrm } = decoding;
   const mod = modrm >> 6, rm = modrm & 7;
   // A vector index is in the SIB byte, so there must be one.
@@ -171,7 +201,7 @@ function readAddress(decoding: Decoding, vectorIndex: boolean): void {
     let base = rm;
     if (rm === 4) {
       const sib = readByte(reader);
-      const index = ((sib >> 3) & 7) | prefixes.x;
+      const index = ((sib >> 3) & 7) | prefixes.x | (vectorIndex ? prefixes.vvvv & 16 : 0);
       // An index of 100 with X clear is none: RSP cannot be an index.
       if (index !== 4 || vectorIndex) { decoding.index = index; decoding.scaleShift = sib >> 6; }
       base = sib & 7;
@@ -185,7 +215,7 @@ function readAddress(decoding: Decoding, vectorIndex: boolean): void {
     if (decoding.base === 4 || decoding.base === 5) decoding.defaultSegment = 'ss';
     if (mod === 2) decoding.displacement = readDoubleword(reader);
   }
-  if (mod === 1) decoding.displacement = readByte(reader) << 24 >> 24;
+  if (mod === 1) decoding.displacement = (readByte(reader) << 24 >> 24) * scale;
 }
 
 function memory(decoding: Decoding, width: number, form: Form): MemoryOperand {
@@ -261,7 +291,9 @@ function readOperand(decoding: Decoding, operand: OperandForm, form: Form): Oper
     case 'E': case 'R':
       return inRegister ? generalOperand(rm, widthOf(operand.registerSize, decoding), prefixes.rex)
         : memory(decoding, widthOf(operand.size, decoding), form);
-    case 'G': return generalOperand(reg & 15, widthOf(operand.size, decoding), prefixes.rex);
+    case 'G':
+      if (reg > 15) decoding.invalid = true;
+      return generalOperand(reg & 15, widthOf(operand.size, decoding), prefixes.rex);
     case 'M': return memory(decoding, widthOf(operand.size, decoding), form);
     case 'I': {
       const width = widthOf(operand.size, decoding);
@@ -307,7 +339,7 @@ function readVectorOperand(decoding: Decoding, operand: OperandForm, form: Form,
     case 'V': return registerOperand('vector', reg, width);
     case 'W': case 'U':
       return inRegister ? registerOperand('vector', rm | (prefixes.encoding === 'evex' ? prefixes.x << 1 : 0), widthOf(operand.registerSize, decoding))
-        : memory(decoding, width, form);
+        : memory(decoding, prefixes.broadcast ? form.evex.broadcast : width, form);
     case 'H': return registerOperand('vector', prefixes.vvvv & vectorMask, width);
     case 'L': return registerOperand('vector', readByte(decoding.reader) >> 4 & (codeSize === 64 ? 15 : 7), width);
     case 'nibble': return byteImmediates[8]![decoding.reader.bytes[decoding.reader.at - 1]! & 15]!;

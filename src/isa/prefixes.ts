@@ -156,5 +156,9 @@ export function readEvex(reader: Reader, prefixes: Prefixes, codeSize: CodeSize)
   prefixes.mask = p2 & 7;
   prefixes.zeroing = (p2 & 0x80) !== 0;
   prefixes.broadcast = (p2 & 0x10) !== 0;
-  if (codeSize !== 64) { prefixes.r = prefixes.x = prefixes.b = 0; prefixes.vvvv &= 7; }
+  // Outside 64-bit mode R', X and B are ignored, but V' must be as if there were no second sixteen.
+  if (codeSize !== 64) {
+    prefixes.r = prefixes.x = prefixes.b = 0;
+    prefixes.invalid ||= prefixes.vvvv > 15;
+  }
 }

@@ -12,6 +12,9 @@ import { avxPacked } from './opcodes/avx/packed.ts';
 import { fma } from './opcodes/avx/fma.ts';
 import { mask } from './opcodes/avx/mask.ts';
 import { xop } from './opcodes/avx/xop.ts';
+import { avx512Float } from './opcodes/avx512/float.ts';
+import { avx512Integer } from './opcodes/avx512/integer.ts';
+import { avx512Move } from './opcodes/avx512/move.ts';
 import { bcd } from './opcodes/bcd.ts';
 import { bits } from './opcodes/bits.ts';
 import { bmi } from './opcodes/bmi.ts';
@@ -38,6 +41,7 @@ export const rows: readonly Row[] = [
   ...arithmetic, ...bcd, ...bits, ...bmi, ...branch, ...hints, ...io, ...move, ...multiply, ...segment, ...shift, ...stack, ...string,
   ...system, ...virtualization, ...x87, ...amd3d, ...packed, ...float, ...vectorMove, ...crypto,
   ...avxPacked, ...avxFloat, ...avxMove, ...avxCrypto, ...fma, ...mask, ...xop, ...extensions,
+  ...avx512Integer, ...avx512Float, ...avx512Move,
 ];
 
 /** How the mandatory prefix chooses. */
@@ -72,6 +76,23 @@ export interface Form {
   readonly secondFeature: string;
   /** The index of the address is a vector register (gathers). */
   readonly vectorIndex: boolean;
+  /** What stands in ModRM.rm. */
+  readonly rmOperand: OperandForm | undefined;
+  readonly evex: EvexForm;
+}
+
+/** What the extra bits of EVEX may say. */
+export interface EvexForm {
+  readonly masking: 'none' | 'merge' | 'zero';
+  readonly needsMask: boolean;
+  /** Width of a broadcast element in memory, 0 where there is no broadcast. */
+  readonly broadcast: number;
+  /** The b bit of a register form means something: rounding (`er`), or suppressed exceptions (`sae`). */
+  readonly control: '' | 'er' | 'sae';
+  /** Width in bits that an 8-bit displacement counts in; 0 for the width of the operand. */
+  readonly scale: number;
+  /** Vector length is part of the identity, so that less than 512 bits need AVX512VL. */
+  readonly sized: boolean;
 }
 
 export interface Slot {
@@ -88,7 +109,9 @@ const mapNumbers: Readonly<Record<string, number>> = {
 const mandatories: Readonly<Record<string, number>> = {
   NP: Mandatory.none, 66: Mandatory.x66, F3: Mandatory.xF3, F2: Mandatory.xF2, NFx: Mandatory.noRepeat,
 };
-const vectorLengths: Readonly<Record<string, number>> = { LZ: 0, L0: 0, 128: 0, L1: 1, 256: 1, 512: 2 };
+/** A vector length of 256 or 512, whichever EVEX says. */
+export const atLeast256 = 12;
+const vectorLengths: Readonly<Record<string, number>> = { LZ: 0, L0: 0, 128: 0, L1: 1, 256: 1, 512: 2, '256+': atLeast256 };
 
 interface Place { encoding: Encoding; map: number; opcode: number; span: number; modrm: boolean; reg: number; rm: number; fixedRegister: boolean }
 interface Reading extends Place { mandatory: number; w: -1 | 0 | 1; vectorLength: number; conditional: boolean }
@@ -169,10 +192,21 @@ function formOf(row: Row, reading: Reading, notes: readonly string[]): Form {
     usesVvvv: operands.some(operand => operand.addressing === 'B' || operand.addressing === 'H'
       || (operand.addressing === 'K' && operand.number === 'h'.charCodeAt(0))),
     feature: features[0] ?? '', secondFeature: features[1] ?? '', vectorIndex: notes.includes('vsib'),
+    rmOperand: operands.find(usesRm), evex: reading.encoding === 'evex' ? evexForm(notes, operands) : noEvex,
   };
 }
 
-const knownNotes = ['i64', 'o64', 'd64', 'f64', 'lock', 'string', 'reg', 'mem', 'anymod', 'nob', 'no66', 'vsib'];
+const widthNote = (notes: readonly string[], letter: string): number =>
+  [8, 16, 32, 64].find(width => notes.includes(`${letter}${width}`)) ?? 0;
+const evexForm = (notes: readonly string[], operands: readonly OperandForm[]): EvexForm => ({
+  masking: notes.includes('zero') ? 'zero' : notes.includes('mask') ? 'merge' : 'none', needsMask: notes.includes('needmask'),
+  broadcast: widthNote(notes, 'b'), control: notes.includes('er') ? 'er' : notes.includes('sae') ? 'sae' : '', scale: widthNote(notes, 'n'),
+  sized: operands.some(operand => operand.size.vector),
+});
+const noEvex = evexForm([], []);
+
+const knownNotes = ['i64', 'o64', 'd64', 'f64', 'lock', 'string', 'reg', 'mem', 'anymod', 'nob', 'no66', 'vsib',
+  'mask', 'zero', 'needmask', 'b16', 'b32', 'b64', 'er', 'sae', 'n8', 'n16', 'n32', 'n64'];
 
 interface OpenSlot { modrm: boolean; forms: Form[][] }
 export type OpcodeTables = Readonly<Record<Encoding, readonly (readonly (Slot | undefined)[] | undefined)[]>>;
