@@ -6,7 +6,10 @@ import { isExpandDown, isReadable, isWritable } from '../src/cpu/segments.ts';
 import {
   bindCpu, placeOfArea, RAM, resetCpu, TLB_ENTRIES, TLB_ENTRY_SIZE, TLB_READ_USER, TLB_WRITE_USER, type Cpu,
 } from '../src/cpu/state.ts';
-import { segmentNames, type CodeSize, type HasFeature, type Instruction } from '../src/isa/instruction.ts';
+import { segmentNames, type CodeSize, type HasFeature } from '../src/isa/instruction.ts';
+import type { Capabilities } from '../src/model/capabilities.ts';
+import { executeSystem } from '../src/system/index.ts';
+import { GuestFault, type Machine } from '../src/system/machine.ts';
 
 /** Linear address, length, and whether data writes and fetches are allowed. RAM offsets follow each other in this order. */
 export const memoryMap = [
@@ -19,13 +22,12 @@ export const RAM_LENGTH = 0x10000;
 
 export const Vector = { de: 0, bp: 3, of: 4, br: 5, ud: 6, ss: 12, gp: 13, pf: 14 } as const;
 
-/** What `system/` does in this machine: undefined until it is given. */
-export type SystemCall = (instruction: Instruction) => Done;
-
 export interface FlatMachine {
   readonly memory: WebAssembly.Memory;
   readonly cpu: Cpu;
   readonly services: Services;
+  /** The processor: features for the decoder, and everything that system instructions ask. */
+  readonly capability: Capabilities;
   readonly has: HasFeature;
   /** The bytes of a region of the map. */
   bytesOf(name: Region['name']): Uint8Array;
@@ -35,16 +37,15 @@ export interface FlatMachine {
   flushTlb(): void;
   /** Told when decoded code was written; set once the engine exists. */
   engine: Engine | undefined;
-  system: SystemCall | undefined;
 }
 
-export function createFlatMachine(has: HasFeature): FlatMachine {
+export function createFlatMachine(capability: Capabilities): FlatMachine {
   const memory = new WebAssembly.Memory({ initial: (RAM + RAM_LENGTH) >> 16, maximum: (RAM + RAM_LENGTH) >> 16 });
   const cpu = bindCpu(memory.buffer);
   resetCpu(cpu);
   const filled = new Set<number>();
   const machine: FlatMachine = {
-    memory, cpu, has, engine: undefined, system: undefined,
+    memory, cpu, capability, has: feature => capability.has(feature), engine: undefined,
     bytesOf(name) {
       const region = memoryMap.find(each => each.name === name)!;
       return cpu.u8.subarray(RAM + region.ramOffset, RAM + region.ramOffset + region.length);
@@ -54,7 +55,7 @@ export function createFlatMachine(has: HasFeature): FlatMachine {
       for (const entry of filled) cpu.u64[entry >> 3] = 0xffff_ffff_ffff_ffffn;
       filled.clear();
     },
-    services: servicesOf(cpu, filled, instruction => machine.system!(instruction)),
+    services: servicesOf(cpu, filled, capability),
   };
   for (const table of [TLB_READ_USER, TLB_WRITE_USER]) for (let index = 0; index < TLB_ENTRIES; index++) filled.add(table + index * TLB_ENTRY_SIZE);
   machine.flushTlb();
@@ -85,23 +86,13 @@ function enterMode(cpu: Cpu, mode: CodeSize): void {
 
 // ── Services ──
 
-class Fault {
-  readonly vector: number;
-  readonly errorCode: number;
-  readonly address: bigint;
-  constructor(vector: number, errorCode = 0, address = 0n) {
-    this.vector = vector;
-    this.errorCode = errorCode;
-    this.address = address;
-  }
-}
 const PageFault = { present: 1, write: 2, user: 4, fetch: 16 } as const;
 
 function regionAt(linear: bigint): Region | undefined {
   return memoryMap.find(({ linear: first, length }) => linear >= BigInt(first) && linear < BigInt(first + length));
 }
 
-function servicesOf(cpu: Cpu, filled: Set<number>, system: SystemCall): Services {
+function servicesOf(cpu: Cpu, filled: Set<number>, capability: Capabilities): Services {
   let failure: typeof Stop.fault = Stop.fault;
   const value = placeOfArea('slowValue');
 
@@ -111,7 +102,7 @@ function servicesOf(cpu: Cpu, filled: Set<number>, system: SystemCall): Services
     const allowed = region && (kind === 'write' ? region.writable : kind === 'read' || region.executable);
     if (!allowed) {
       const code = PageFault.user | (region ? PageFault.present : 0) | (kind === 'write' ? PageFault.write : kind === 'fetch' ? PageFault.fetch : 0);
-      throw new Fault(Vector.pf, code, linear);
+      throw new GuestFault(Vector.pf, code, linear);
     }
     if (kind !== 'fetch') fillTlb(linear, region, kind);
     return RAM + region.ramOffset + Number(linear) - region.linear;
@@ -128,11 +119,11 @@ function servicesOf(cpu: Cpu, filled: Set<number>, system: SystemCall): Services
     const size = BigInt(access & 0xff);
     if (!(access & Access.checkSegment)) {
       const first = cpu.slowLinear;
-      if (!isCanonical(cpu, first) || !isCanonical(cpu, BigInt.asUintN(64, first + size - 1n))) throw new Fault(access & Access.stack ? Vector.ss : Vector.gp);
+      if (!isCanonical(cpu, first) || !isCanonical(cpu, BigInt.asUintN(64, first + size - 1n))) throw new GuestFault(access & Access.stack ? Vector.ss : Vector.gp);
       return first;
     }
     const segment = cpu.segment[cpu.slowSegment]!;
-    const refused = new Fault(segmentNames[cpu.slowSegment] === 'ss' ? Vector.ss : Vector.gp);
+    const refused = new GuestFault(segmentNames[cpu.slowSegment] === 'ss' ? Vector.ss : Vector.gp);
     if (segment.attributes & UNUSABLE || !(access & Access.write ? isWritable : isReadable)(segment.attributes)) throw refused;
     if (isExpandDown(segment.attributes) || cpu.slowOffset + size - 1n > BigInt(segment.limit)) throw refused;
     return BigInt.asUintN(32, segment.base + cpu.slowOffset);
@@ -148,7 +139,7 @@ function servicesOf(cpu: Cpu, filled: Set<number>, system: SystemCall): Services
     try {
       return work();
     } catch (thrown) {
-      if (!(thrown instanceof Fault)) throw thrown;
+      if (!(thrown instanceof GuestFault)) throw thrown;
       cpu.faultVector = thrown.vector;
       cpu.faultErrorCode = thrown.errorCode;
       cpu.faultAddress = thrown.address;
@@ -157,6 +148,7 @@ function servicesOf(cpu: Cpu, filled: Set<number>, system: SystemCall): Services
     }
   };
 
+  const system = systemMachine(cpu, capability, translate);
   return {
     get failure() { return failure; },
     readSlow: access => guarded(() => {
@@ -170,17 +162,46 @@ function servicesOf(cpu: Cpu, filled: Set<number>, system: SystemCall): Services
       if (!(access & Access.probe)) hosts.forEach((host, at) => { cpu.u8[host] = cpu.u8[value + at]!; });
       return Written.done;
     }, Written.failed),
-    system,
+    system: instruction => guarded<Done>(() => executeSystem(system, instruction), Done.fault),
     fetch: ahead => guarded(() => {
       const offset = cpu.rip + BigInt(ahead);
       if (is64Bit(cpu)) {
-        if (!isCanonical(cpu, BigInt.asUintN(64, offset))) throw new Fault(Vector.gp);
+        if (!isCanonical(cpu, BigInt.asUintN(64, offset))) throw new GuestFault(Vector.gp);
         return translate(BigInt.asUintN(64, offset), 'fetch') - RAM;
       }
-      if (offset > BigInt(cpu.cs.limit)) throw new Fault(Vector.gp);
+      if (offset > BigInt(cpu.cs.limit)) throw new GuestFault(Vector.gp);
       return translate(BigInt.asUintN(32, cpu.cs.base + offset), 'fetch') - RAM;
     }, -1),
     markCode() { /* The code region cannot be written by the guest. */ },
   };
 }
 
+
+// ── System instructions ──
+
+/** No ports, no time, no translation caches; memory byte by byte. */
+function systemMachine(cpu: Cpu, capability: Capabilities, translate: (linear: bigint, kind: 'read' | 'write') => number): Machine {
+  const hosts = (linear: bigint, length: number, kind: 'read' | 'write'): number[] =>
+    Array.from({ length }, (_, at) => translate(BigInt.asUintN(is64Bit(cpu) ? 64 : 32, linear + BigInt(at)), kind));
+  const read = (linear: bigint, length: number): bigint =>
+    hosts(linear, length, 'read').reduceRight((value, host) => value << 8n | BigInt(cpu.u8[host]!), 0n);
+  const write = (linear: bigint, length: number, value: bigint): void => {
+    hosts(linear, length, 'write').forEach((host, at) => { cpu.u8[host] = Number(value >> BigInt(8 * at) & 0xffn); });
+  };
+  const absent = (what: string) => (): never => { throw new Error(`the vectors' machine has no ${what}`); };
+  return {
+    cpu, capability,
+    memory: {
+      read8: linear => Number(read(linear, 1)), read16: linear => Number(read(linear, 2)), read32: linear => Number(read(linear, 4)),
+      read64: linear => read(linear, 8),
+      write8: (linear, value) => { write(linear, 1, BigInt(value)); }, write16: (linear, value) => { write(linear, 2, BigInt(value)); },
+      write32: (linear, value) => { write(linear, 4, BigInt(value)); }, write64: (linear, value) => { write(linear, 8, value); },
+      probeWrite: (linear, length) => { hosts(linear, length, 'write'); },
+      readPhysical32: absent('physical memory'), readPhysical64: absent('physical memory'),
+      writePhysical32: absent('physical memory'), writePhysical64: absent('physical memory'),
+    },
+    tsc: () => cpu.icount, random: () => 0n, portIn: absent('ports'), portOut: absent('ports'),
+    flushTlb() { /* The map never changes. */ }, flushPage() { /* The map never changes. */ },
+    debugRegistersChanged() { /* Breakpoints are never armed. */ },
+  };
+}
