@@ -1,0 +1,65 @@
+// The mode key: everything about a vCPU that decoded code depends on, as one small integer. Computed by the engine when it starts to run
+// and after system instructions; decoded code is filed under it, so a change of mode only changes which code is found.
+import { codeSizeOf, CR0, stackSizeOf } from './controls.ts';
+import { AC } from './flags.ts';
+import { DS, ES, SS, CS, isExpandDown, isReadable, isWritable } from './segments.ts';
+import { Attribute, placeOf, placeOfSegment, SEGMENT_ATTRIBUTES, SEGMENT_BASE, SEGMENT_LIMIT, type Cpu } from './state.ts';
+
+/** What a key says. */
+export interface Mode {
+  readonly key: number;
+  readonly codeSize: 16 | 32 | 64;
+  readonly stackSize: 16 | 32 | 64;
+  /** CPL 3: data accesses are user accesses. */
+  readonly user: boolean;
+  /** DS, ES and SS have base 0, limit 4 GiB, and can be written; always so in 64-bit mode. */
+  readonly flatData: boolean;
+  /** CS has base 0, limit 4 GiB and can be read; always so in 64-bit mode. */
+  readonly flatCode: boolean;
+  /** Misaligned data accesses raise #AC. */
+  readonly alignmentCheck: boolean;
+}
+
+const USER = 0x10, FLAT_DATA = 0x20, FLAT_CODE = 0x40, ALIGNMENT = 0x80;
+const sizeCode = { 16: 0, 32: 1, 64: 2 } as const, sizes = [16, 32, 64, 64] as const;
+
+const CPL_WORD = placeOf('cpl') >> 2, CR0_WORD = placeOf('cr0') >> 2, FLAGS_WORD = placeOf('rflagsSystem') >> 2;
+
+/** Base 0, limit 4 GiB, usable. */
+function spansAll(cpu: Cpu, segment: number): boolean {
+  const at = placeOfSegment(segment);
+  return (cpu.u32[(at + SEGMENT_BASE) >> 2]! | cpu.u32[(at + SEGMENT_BASE + 4) >> 2]!) === 0
+    && cpu.u32[(at + SEGMENT_LIMIT) >> 2] === 0xffffffff
+    && (attributes(cpu, segment) & (Attribute.unusable | Attribute.present)) === Attribute.present;
+}
+const attributes = (cpu: Cpu, segment: number): number => cpu.u32[(placeOfSegment(segment) + SEGMENT_ATTRIBUTES) >> 2]!;
+function isFlatData(cpu: Cpu, segment: number): boolean {
+  return spansAll(cpu, segment) && isWritable(attributes(cpu, segment)) && !isExpandDown(attributes(cpu, segment));
+}
+
+export function modeKey(cpu: Cpu): number {
+  const codeSize = codeSizeOf(cpu);
+  let key = sizeCode[codeSize] | sizeCode[stackSizeOf(cpu)] << 2;
+  const user = cpu.u32[CPL_WORD] === 3;
+  if (user) key |= USER;
+  if (codeSize === 64) key |= FLAT_DATA | FLAT_CODE;
+  else {
+    if (isFlatData(cpu, DS) && isFlatData(cpu, ES) && isFlatData(cpu, SS)) key |= FLAT_DATA;
+    if (spansAll(cpu, CS) && isReadable(attributes(cpu, CS))) key |= FLAT_CODE;
+  }
+  if (user && cpu.u32[CR0_WORD]! & CR0.AM && cpu.u32[FLAGS_WORD]! & AC) key |= ALIGNMENT;
+  return key;
+}
+
+const modes = new Map<number, Mode>();
+export function modeOf(key: number): Mode {
+  let mode = modes.get(key);
+  if (!mode) {
+    mode = {
+      key, codeSize: sizes[key & 3]!, stackSize: sizes[key >> 2 & 3]!, user: (key & USER) !== 0,
+      flatData: (key & FLAT_DATA) !== 0, flatCode: (key & FLAT_CODE) !== 0, alignmentCheck: (key & ALIGNMENT) !== 0,
+    };
+    modes.set(key, mode);
+  }
+  return mode;
+}

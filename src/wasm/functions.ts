@@ -1,0 +1,57 @@
+// Named functions for the emitter, in slots of the table: what `call` nodes mean, and divisions of 128 bits. They run in JavaScript with
+// bigint; the boundary is slow, so only rare words go this way. Called by `index.ts`.
+import type { BinaryWord, Width } from '../semantics/expr.ts';
+import { functions as named } from '../semantics/functions.ts';
+import { foldBinary } from './fold.ts';
+import { I32, I64, Module, type ValueType } from './encode.ts';
+import type { Functions } from './emit.ts';
+
+const divisions: ReadonlySet<string> = new Set<BinaryWord>(['divide', 'remainder', 'divideSigned', 'remainderSigned']);
+
+const typesOf = (width: number): ValueType[] => (width <= 32 ? [I32] : width === 64 ? [I64] : [I64, I64]);
+
+/** `allocate` gives a free slot of the table. */
+export function createFunctions(table: WebAssembly.Table, allocate: () => number): Functions {
+  const slots = new Map<string, number>();
+  return {
+    slot(name, argumentWidths, width) {
+      const key = `${name}/${argumentWidths.join()}/${width}`;
+      let slot = slots.get(key);
+      if (slot === undefined) {
+        slot = allocate();
+        slots.set(key, slot);
+        table.set(slot, exported(reading(name, argumentWidths, width), argumentWidths, width));
+      }
+      return slot;
+    },
+  };
+}
+
+/** The function over the values as WebAssembly passes them. */
+function reading(name: string, widths: readonly number[], width: number): (...values: (number | bigint)[]) => unknown {
+  const meaning = divisions.has(name)
+    ? ([left, right]: readonly bigint[]) => foldBinary(name as BinaryWord, width as Width, left!, right!)
+    : (values: readonly bigint[]) => {
+        const found = named[name];
+        if (!found) throw new Error(`no function is called '${name}'`);
+        return found(values, widths as Width[], width as Width);
+      };
+  return (...passed) => {
+    let at = 0;
+    const values = widths.map((each) => {
+      const low = BigInt.asUintN(Math.min(each, 64), BigInt(passed[at++]!));
+      return each === 128 ? low | BigInt.asUintN(64, passed[at++] as bigint) << 64n : low;
+    });
+    const result = meaning(values);
+    if (width <= 32) return Number(result);
+    return width === 64 ? result : [BigInt.asUintN(64, result), result >> 64n];
+  };
+}
+
+/** A JavaScript function as one that a table takes: imported and exported again. */
+function exported(run: (...values: (number | bigint)[]) => unknown, widths: readonly number[], width: number): unknown {
+  const module = new Module();
+  const index = module.importFunction('outside', 'run', module.type(widths.flatMap(typesOf), typesOf(width)));
+  module.export('run', index);
+  return new WebAssembly.Instance(new WebAssembly.Module(module.finish()), { outside: { run } }).exports['run'];
+}

@@ -1,0 +1,48 @@
+// The table of functions: which slot holds the handler of which shape, and the batches in which handlers are built. Called by `blocks.ts`
+// while it decodes, and by `index.ts`.
+import { importCore, Slot, type CoreExports } from './core.ts';
+import { Module } from './encode.ts';
+import { createFunctions } from './functions.ts';
+import { emitHandler } from './interpreter.ts';
+import type { Shape } from './shapes.ts';
+
+export interface Handlers {
+  /** The slot of a shape's handler; it can be called after the next `build`. */
+  slotOf(shape: Shape): number;
+  /** Builds what was asked for since the last time, in one module. */
+  build(): void;
+  /** A free slot, for functions of others. */
+  allocate(): number;
+  readonly count: number;
+}
+
+export function createHandlers(memory: WebAssembly.Memory, table: WebAssembly.Table, core: CoreExports): Handlers {
+  const slots = new Map<Shape, number>();
+  let waiting: Shape[] = [], free: number = Slot.first;
+  const allocate = (): number => {
+    if (free === table.length) table.grow(table.length);
+    return free++;
+  };
+  const functions = createFunctions(table, allocate);
+  return {
+    allocate,
+    get count() { return slots.size; },
+    slotOf(shape) {
+      let slot = slots.get(shape);
+      if (slot === undefined) {
+        slot = allocate();
+        slots.set(shape, slot);
+        waiting.push(shape);
+      }
+      return slot;
+    },
+    build() {
+      if (waiting.length === 0) return;
+      const module = new Module();
+      const imported = importCore(module);
+      for (const shape of waiting) module.element(slots.get(shape)!, [emitHandler(module, imported, functions, shape)]);
+      waiting = [];
+      void new WebAssembly.Instance(new WebAssembly.Module(module.finish()), { core: { ...core, memory, table } });
+    },
+  };
+}

@@ -1,0 +1,108 @@
+// The engine that runs decoded records: creates the WebAssembly parts, finds code and enters it, and answers what the handlers ask.
+// Called by `vm/run.ts` through `Engine`. Which tier runs is decided here and can be seen by nobody.
+import { Done, Stop, type Engine, type Services } from '../cpu/engine.ts';
+import { is64Bit, isCanonical } from '../cpu/controls.ts';
+import { isExpandDown, isReadable, isWritable } from '../cpu/segments.ts';
+import { Attribute, placeOf, type Cpu } from '../cpu/state.ts';
+import type { HasFeature } from '../isa/instruction.ts';
+import { createBlocks } from './blocks.ts';
+import { instantiateCore, LOOKUP, MOVED, REPEAT } from './core.ts';
+import { createHandlers } from './handlers.ts';
+import { Cell } from './layout.ts';
+
+export type EngineKind = 'interpreter' | 'translator' | 'auto';
+
+export interface EngineParts {
+  readonly memory: WebAssembly.Memory;
+  readonly cpu: Cpu;
+  readonly services: Services;
+  readonly has: HasFeature;
+}
+
+/** Instructions between two looks at where time is spent. */
+const SLICE = 0x3fffffff;
+const TABLE_SIZE = 1024;
+
+export function createEngine(kind: EngineKind, { memory, cpu, services, has }: EngineParts): Engine {
+  if (kind === 'translator') throw new Error('the translator is not there yet');
+  const { u32 } = cpu;
+  const budgetWord = placeOf('budget') >> 2, reserveWord = Cell.reserve >> 2, countWord = Cell.count >> 2;
+  const table = new WebAssembly.Table({ element: 'anyfunc', initial: TABLE_SIZE });
+  const core = instantiateCore(memory, table, {
+    readSlow: (access) => services.readSlow(access),
+    writeSlow: (access) => services.writeSlow(access),
+    failure: () => services.failure,
+    link: (record) => blocks.link(record),
+    isTarget: () => (isTarget(cpu) ? 1 : 0),
+    system(record) {
+      const { generation } = blocks;
+      const done = services.system(blocks.instructionAt(record));
+      switch (done) {
+        case Done.next: case Done.repeat:
+          if (blocks.generation !== generation) return MOVED;
+          if (!blocks.mode.flatData || !blocks.mode.flatCode) setSegmentEnds(cpu);
+          setCount();
+          return done === Done.next ? -1 : REPEAT;
+        case Done.moved: return MOVED;
+        case Done.attention: return Stop.attention;
+        case Done.fault:
+          u32[budgetWord]!++;
+          return Stop.fault;
+        case Done.userspace:
+          u32[budgetWord]!++;
+          return Stop.userspace;
+      }
+    },
+  });
+  const handlers = createHandlers(memory, table, core);
+  const blocks = createBlocks(cpu, services, has, handlers);
+
+  /** Splits the budget into what runs now and what is held back. */
+  function setCount(): void {
+    const budget = u32[budgetWord]!;
+    const count = Math.min(budget, SLICE);
+    u32[reserveWord] = budget - count;
+    u32[countWord] = count;
+  }
+
+  return {
+    run() {
+      blocks.enterMode();
+      if (!blocks.mode.flatData || !blocks.mode.flatCode || blocks.mode.codeSize !== 64) setSegmentEnds(cpu);
+      for (;;) {
+        if (u32[budgetWord] === 0) return Stop.budget;
+        const record = blocks.find();
+        if (record < 0) return Stop.fault;
+        setCount();
+        const reason = core.enter(record, u32[countWord]!);
+        if (reason === MOVED) {
+          blocks.enterMode();
+          if (blocks.mode.codeSize !== 64) setSegmentEnds(cpu);
+        } else if (reason !== LOOKUP && reason !== Stop.budget) return reason as Stop;
+      }
+    },
+    flushAddresses() { blocks.flushAddresses(); },
+    invalidateCode(ramOffset, length) { blocks.invalidate(ramOffset, length); },
+    reset() { blocks.reset(); },
+  };
+}
+
+/** Whether a near branch may go to `nextRip`: canonical in 64-bit mode, inside the code segment elsewhere (APM Vol. 3, "JMP (Near)"). */
+function isTarget(cpu: Cpu): boolean {
+  const target = cpu.nextRip;
+  if (is64Bit(cpu)) return isCanonical(cpu, target);
+  return target <= BigInt(cpu.cs.limit);
+}
+
+/** One more than the last offset that needs no closer look, for reads and for writes of each segment. */
+function setSegmentEnds(cpu: Cpu): void {
+  for (let index = 0; index < 6; index++) {
+    const { attributes, limit } = cpu.segment[index]!;
+    const usable = (attributes & (Attribute.unusable | Attribute.present)) === Attribute.present && !isExpandDown(attributes);
+    for (const [cell, allowed] of [[Cell.readEnd, isReadable(attributes)], [Cell.writeEnd, isWritable(attributes)]] as const) {
+      const at = (cell + 8 * index) >> 2;
+      cpu.u32[at] = usable && allowed ? (limit + 1) >>> 0 : 0;
+      cpu.u32[at + 1] = usable && allowed && limit === 0xffffffff ? 1 : 0;
+    }
+  }
+}
