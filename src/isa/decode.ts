@@ -62,6 +62,7 @@ export function decode(bytes: Uint8Array, start: number, end: number, codeSize: 
   const operands: Operand[] = [];
   for (const operand of form.operands) operands.push(readOperand(decoding, operand, form));
   if (form.vectorIndex && !gathersApart(decoding, operands)) decoding.invalid = true;
+  if (form.evex.distinct && !destinationApart(operands)) decoding.invalid = true;
   // Zeroing is for registers only.
   if (prefixes.zeroing && operands[0]!.kind === 'memory') decoding.invalid = true;
   // The 15-byte limit and the end of the mapped code come before #UD of a known encoding: the bytes are fetched first.
@@ -169,6 +170,12 @@ function gathersApart(decoding: Decoding, operands: readonly Operand[]): boolean
   if (operands.length < 3) return destination !== decoding.index;
   const mask = (operands[2] as RegisterOperand).number;
   return destination !== mask && destination !== decoding.index && mask !== decoding.index;
+}
+
+/** The complex multiplications of FP16 write their destination before they have read the sources: those must be others. */
+function destinationApart(operands: readonly Operand[]): boolean {
+  const destination = (operands[0] as RegisterOperand).number;
+  return !operands.some((operand, index) => index > 0 && operand.kind === 'register' && operand.number === destination);
 }
 
 // ── Addresses ──

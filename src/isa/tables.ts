@@ -13,6 +13,7 @@ import { fma } from './opcodes/avx/fma.ts';
 import { mask } from './opcodes/avx/mask.ts';
 import { xop } from './opcodes/avx/xop.ts';
 import { avx512Float } from './opcodes/avx512/float.ts';
+import { avx512Half } from './opcodes/avx512/half.ts';
 import { avx512Integer } from './opcodes/avx512/integer.ts';
 import { avx512Move } from './opcodes/avx512/move.ts';
 import { bcd } from './opcodes/bcd.ts';
@@ -41,7 +42,7 @@ export const rows: readonly Row[] = [
   ...arithmetic, ...bcd, ...bits, ...bmi, ...branch, ...hints, ...io, ...move, ...multiply, ...segment, ...shift, ...stack, ...string,
   ...system, ...virtualization, ...x87, ...amd3d, ...packed, ...float, ...vectorMove, ...crypto,
   ...avxPacked, ...avxFloat, ...avxMove, ...avxCrypto, ...fma, ...mask, ...xop, ...extensions,
-  ...avx512Integer, ...avx512Float, ...avx512Move,
+  ...avx512Integer, ...avx512Float, ...avx512Half, ...avx512Move,
 ];
 
 /** How the mandatory prefix chooses. */
@@ -91,6 +92,8 @@ export interface EvexForm {
   readonly control: '' | 'er' | 'sae';
   /** Width in bits that an 8-bit displacement counts in; 0 for the width of the operand. */
   readonly scale: number;
+  /** The destination must be no source. */
+  readonly distinct: boolean;
   /** Vector length is part of the identity, so that less than 512 bits need AVX512VL. */
   readonly sized: boolean;
 }
@@ -201,12 +204,13 @@ const widthNote = (notes: readonly string[], letter: string): number =>
 const evexForm = (notes: readonly string[], operands: readonly OperandForm[]): EvexForm => ({
   masking: notes.includes('zero') ? 'zero' : notes.includes('mask') ? 'merge' : 'none', needsMask: notes.includes('needmask'),
   broadcast: widthNote(notes, 'b'), control: notes.includes('er') ? 'er' : notes.includes('sae') ? 'sae' : '', scale: widthNote(notes, 'n'),
+  distinct: notes.includes('distinct'),
   sized: operands.some(operand => operand.size.vector),
 });
 const noEvex = evexForm([], []);
 
 const knownNotes = ['i64', 'o64', 'd64', 'f64', 'lock', 'string', 'reg', 'mem', 'anymod', 'nob', 'no66', 'vsib',
-  'mask', 'zero', 'needmask', 'b16', 'b32', 'b64', 'er', 'sae', 'n8', 'n16', 'n32', 'n64'];
+  'mask', 'zero', 'needmask', 'distinct', 'b16', 'b32', 'b64', 'er', 'sae', 'n8', 'n16', 'n32', 'n64'];
 
 interface OpenSlot { modrm: boolean; forms: Form[][] }
 export type OpcodeTables = Readonly<Record<Encoding, readonly (readonly (Slot | undefined)[] | undefined)[]>>;

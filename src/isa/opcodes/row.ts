@@ -14,7 +14,8 @@
  * `nob` not with REX.B; `no66` not with 66; `vsib` the index is a vector register; `+name` needs the CPUID feature of this name (QEMU's
  * spelling), and a second one the second feature.
  *
- * EVEX only (SDM Vol. 2, 2.7): `mask` an opmask may be given, `zero` zeroing too, `needmask` one must be; `b32` (`b16`, `b64`) memory can be
+ * EVEX only (SDM Vol. 2, 2.7): `mask` an opmask may be given, `zero` zeroing too, `needmask` one must be; `distinct` the destination
+ * must be no source; `b32` (`b16`, `b64`) memory can be
  * a broadcast element of this width; `er`, `sae` the b bit of a register form means rounding, suppressed exceptions; `n8`..`n64` the
  * displacement counts elements of this width where the operand is wider. The field `256+` is a length of 256 or 512. */
 export type Row = readonly [mnemonic: string, opcode: string, operands?: string, notes?: string];
