@@ -9,13 +9,12 @@ const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/packa
 const report = inProject('dist/test-report.json');
 rmSync(report, { force: true });
 const { status } = spawnSync(process.execPath, [vitest, 'run', '--config', 'tools/vitest.config.ts',
-  '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...process.argv.slice(2)], { cwd: root, stdio: 'inherit' });
+  '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...process.argv.slice(2)],
+{ cwd: root, stdio: 'inherit', env: { ...process.env, RETROVISOR_BUILT: '1' } });
 
-interface Report { numPassedTests: number; numFailedTests: number; numFailedTestSuites: number; numTotalTests: number }
-
-function count(): Pick<Report, 'numPassedTests' | 'numFailedTests'> {
+function count(): { numPassedTests: number; numFailedTests: number } {
   try {
-    return JSON.parse(readFileSync(report, 'utf8')) as Report;
+    return JSON.parse(readFileSync(report, 'utf8')) as ReturnType<typeof count>;
   } catch {
     return { numPassedTests: 0, numFailedTests: 0 };
   }
