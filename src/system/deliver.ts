@@ -50,6 +50,8 @@ export function deliverException(machine: Machine, vector: number, errorCode: nu
       return 'delivered';
     } catch (fault) {
       if (!(fault instanceof GuestFault)) throw fault;
+      // The walk writes CR2 as it fails, whatever becomes of the fault.
+      if (fault.vector === Vector.PF) machine.cpu.cr2 = fault.address;
       const next = combineFaults(vector, fault.vector);
       if (next === 'shutdown') return 'shutdown';
       vector = next === 'double-fault' ? Vector.DF : fault.vector;

@@ -1,8 +1,11 @@
 // The system instructions: mnemonic to function. `vm/run.ts` calls `executeSystem` for every instruction whose meaning says `system`. A
 // function throws GuestFault before anything is committed; when it returns, RIP is where execution goes on.
 import type { Instruction } from '../isa/instruction.ts';
+import { CR4, cr4Of } from '../cpu/controls.ts';
 import { Done } from '../cpu/engine.ts';
+import { AC } from '../cpu/flags.ts';
 import { DS, ES, FS, GS, SS } from '../cpu/segments.ts';
+import { placeOf } from '../cpu/state.ts';
 import type { Machine } from './machine.ts';
 import {
   clearTaskSwitched, getExtendedControl, invalidateCaches, invalidateContext, invalidatePage, loadStatusWord, moveControl, moveDebug, readProtectionKeys,
@@ -19,7 +22,7 @@ import { enterFrame, popAllRegisters, pushAllRegisters } from './frame.ts';
 import { readMsrInstruction, writeMsrInstruction } from './msrs.ts';
 import { input, inputString, output, outputString } from './ports.ts';
 import {
-  clearLine, doNothing, flushLine, halt, identify, monitor, monitorWait, readPerformanceCounter, readProcessorId, readProcessorRegister, readRandom,
+  clearLine, halt, identify, monitor, monitorWait, readPerformanceCounter, readProcessorId, readProcessorRegister, readRandom,
   readTimeStamp, readTimeStampAndProcessor, undefinedInstruction,
 } from './processor.ts';
 import {
@@ -61,9 +64,8 @@ export const systemInstructions: Readonly<Record<string, SystemInstruction>> = {
 
   // Processor
   CPUID: identify, RDTSC: readTimeStamp, RDTSCP: readTimeStampAndProcessor, RDPMC: readPerformanceCounter, RDPID: readProcessorId, RDPRU: readProcessorRegister,
-  RDRAND: readRandom, RDSEED: readRandom, HLT: halt, PAUSE: doNothing, MONITOR: monitor, MWAIT: monitorWait, MONITORX: monitor, MWAITX: monitorWait,
-  CLFLUSH: flushLine, CLFLUSHOPT: flushLine, CLWB: flushLine, CLZERO: clearLine,
-  LFENCE: doNothing, MFENCE: doNothing, SFENCE: doNothing, SERIALIZE: doNothing, CLDEMOTE: doNothing,
+  RDRAND: readRandom, RDSEED: readRandom, HLT: halt, MONITOR: monitor, MWAIT: monitorWait, MONITORX: monitor, MWAITX: monitorWait,
+  CLZERO: clearLine,
 
   // Ports
   IN: input, OUT: output, INS: inputString, OUTS: outputString,
@@ -71,16 +73,17 @@ export const systemInstructions: Readonly<Record<string, SystemInstruction>> = {
   // Always undefined, or undefined in the modes that exist: EFER.SVME and CR4.VMXE cannot be set, and there is no system-management mode.
   UD0: undefinedInstruction, UD1: undefinedInstruction, UD2: undefinedInstruction, RSM: undefinedInstruction,
   VMRUN: undefinedInstruction, VMMCALL: undefinedInstruction, VMLOAD: undefinedInstruction, VMSAVE: undefinedInstruction, STGI: undefinedInstruction,
-  CLGI: undefinedInstruction, SKINIT: undefinedInstruction, INVLPGA: undefinedInstruction, VMGEXIT: undefinedInstruction,
-  VMCALL: undefinedInstruction, VMLAUNCH: undefinedInstruction, VMRESUME: undefinedInstruction, VMXOFF: undefinedInstruction, VMXON: undefinedInstruction,
-  VMFUNC: undefinedInstruction, VMREAD: undefinedInstruction, VMWRITE: undefinedInstruction, VMPTRLD: undefinedInstruction, VMPTRST: undefinedInstruction,
-  VMCLEAR: undefinedInstruction, INVEPT: undefinedInstruction, INVVPID: undefinedInstruction,
+  CLGI: undefinedInstruction, INVLPGA: undefinedInstruction, VMCALL: undefinedInstruction,
 };
+
+const FLAGS_WORD = placeOf('rflagsSystem') >> 2;
 
 /** Does one system instruction; `cpu.nextRip` is behind it. */
 export function executeSystem(machine: Machine, instruction: Instruction): Done {
   const execute = systemInstructions[instruction.mnemonic];
   if (execute === undefined) throw new Error(`${instruction.mnemonic} is not a system instruction`);
-  return execute(machine, instruction);
+  const { cpu } = machine, before = cpu.u32[FLAGS_WORD]!;
+  const done = execute(machine, instruction);
+  if (((before ^ cpu.u32[FLAGS_WORD]!) & AC) !== 0 && (cr4Of(cpu) & CR4.SMAP) !== 0) machine.alignmentCheckChanged?.();
+  return done;
 }
-

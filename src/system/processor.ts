@@ -1,4 +1,4 @@
-// CPUID, time stamps, random numbers, HLT, PAUSE, MONITOR and cache-line instructions. Called by the system table. CPUID's dynamic fields
+// CPUID, time stamps, random numbers, HLT, PAUSE, MONITOR and CLZERO. Called by the system table. CPUID's dynamic fields
 // (those that follow control registers and the APIC) are filled in here, over the rows of the model.
 import type { Instruction } from '../isa/instruction.ts';
 import { CR4, cr4Of, is64Bit } from '../cpu/controls.ts';
@@ -9,7 +9,7 @@ import { Activity } from '../cpu/state.ts';
 import type { Cpu } from '../cpu/state.ts';
 import { setPair } from './control.ts';
 import type { Machine } from './machine.ts';
-import { generalProtection, invalidOpcode, linearOf, linearOfOperand, operandAt, readRegister, retire, writeOperand } from './operand.ts';
+import { generalProtection, invalidOpcode, linearOf, operandAt, readRegister, retire, writeOperand } from './operand.ts';
 import { DS } from '../cpu/segments.ts';
 import { requirePrivilege0 } from './segment-load.ts';
 
@@ -147,12 +147,6 @@ export function halt(machine: Machine): Done {
   return Done.attention;
 }
 
-/** Nothing but to retire: PAUSE, fences, prefetches, WAIT-like hints. */
-export function doNothing(machine: Machine): Done {
-  retire(machine.cpu);
-  return Done.next;
-}
-
 export function undefinedInstruction(): Done {
   throw invalidOpcode();
 }
@@ -176,17 +170,6 @@ export function monitorWait(machine: Machine, instruction: Instruction): Done {
   if ((low32(cpu, RCX) & (timed ? ~3 : ~1)) !== 0) throw generalProtection();
   if (!timed) machine.capability.behaviour('mwait.wait');
   retire(cpu);
-  return Done.next;
-}
-
-// ── Cache lines ──
-
-/** CLFLUSH, CLFLUSHOPT, CLWB: a read of one byte as far as faults go. */
-export function flushLine(machine: Machine, instruction: Instruction): Done {
-  const operand = operandAt(instruction, 0);
-  if (operand.kind !== 'memory') throw invalidOpcode();
-  machine.memory.read8(linearOfOperand(machine, instruction, operand, 1, false));
-  retire(machine.cpu);
   return Done.next;
 }
 
