@@ -9,7 +9,8 @@ import { generalOperand, registerOperand } from './registers.ts';
 import {
   openReader, readByte, readDoubleword, readEvex, readPrefixes, readVex, readWord, vectorEncoding, type Prefixes, type Reader,
 } from './prefixes.ts';
-import { atLeast256, LegacyMap, Mandatory, SizeRule, tables, type Form, type Slot } from './tables.ts';
+import { atLeast256, LegacyMap, Mandatory } from './notation.ts';
+import { lookUp, SizeRule, type Form, type Slot } from './tables.ts';
 
 /** Everything known about the instruction while its operands are read. */
 interface Decoding {
@@ -47,7 +48,7 @@ export function decode(bytes: Uint8Array, start: number, end: number, codeSize: 
   };
   const suffixed = encoding === 'legacy' && prefixes.map === LegacyMap.x0F0F;
   if (suffixed) opcode = readSuffix(decoding);
-  const slot = tables[encoding][prefixes.map]?.[opcode];
+  const slot = lookUp(encoding, prefixes.map, opcode);
   if (!slot || prefixes.invalid) return undecodable(reader.failure || 'ud', reader, start);
   if (slot.modrm && !suffixed) decoding.modrm = readByte(reader);
   if (reader.failure) return undecodable(reader.failure, reader, start);

@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { absent } from '../../src/isa/opcodes/absent.ts';
 import { decode } from '../../src/isa/decode.ts';
 import type { CodeSize, HasFeature, Instruction, MemoryOperand, Undecodable } from '../../src/isa/instruction.ts';
+import { lookUp } from '../../src/isa/tables.ts';
 import { compareCells, fillCells, randomSource, type Difference } from './iced.ts';
 
 const always: HasFeature = () => true;
@@ -78,6 +79,12 @@ describe.skipIf(!existsSync(vectors))('against the native vectors', () => {
 });
 
 describe('what no reference says', () => {
+  it('can read every row', () => {
+    for (const encoding of ['legacy', 'vex', 'evex', 'xop'] as const) {
+      for (let place = 0; place < 11 << 8; place++) lookUp(encoding, place >> 8, place & 255);
+    }
+  });
+
   it('leaves out rows whose feature is absent, so that older meanings show', () => {
     expect(read('f3 0f bd c1').mnemonic).toBe('LZCNT');
     expect(read('f3 0f bd c1', 64, without('abm')).mnemonic).toBe('BSR');

@@ -5,7 +5,7 @@ import type * as IcedModule from 'iced-x86';
 import type { CodeSize, Instruction, Operand } from '../../src/isa/instruction.ts';
 import { decode } from '../../src/isa/decode.ts';
 import { registerName } from '../../src/isa/registers.ts';
-import { rows } from '../../src/isa/tables.ts';
+import { rows } from '../../src/isa/rows.ts';
 
 export const iced = createRequire(import.meta.url)('iced-x86') as typeof IcedModule;
 const { Code, ConditionCode, Decoder, DecoderOptions, Mnemonic, OpKind, Register } = iced;

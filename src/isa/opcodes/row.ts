@@ -1,5 +1,5 @@
 // The shape of a row of the opcode tables. Every file of this folder is a list of rows in the manual's notation; `../tables.ts` reads
-// them once at load. A row says bytes, names and widths, and never what an instruction does.
+// them when they are first needed. A row says bytes, names and widths, and never what an instruction does.
 
 /** Mnemonic, opcode, operands separated by commas, notes separated by spaces.
  *
@@ -15,7 +15,7 @@
  * spelling), and a second one the second feature.
  *
  * EVEX only (SDM Vol. 2, 2.7): `mask` an opmask may be given, `zero` zeroing too, `needmask` one must be; `distinct` the destination
- * must be no source; `b32` (`b16`, `b64`) memory can be
- * a broadcast element of this width; `er`, `sae` the b bit of a register form means rounding, suppressed exceptions; `n8`..`n64` the
- * displacement counts elements of this width where the operand is wider. The field `256+` is a length of 256 or 512. */
+ * must be no source; `b32` (`b16`, `b64`) memory can be a broadcast element of this width; `er`, `sae` the b bit of a register form means
+ * rounding, suppressed exceptions; `n8`..`n64` the displacement counts elements of this width where the operand is wider. The field `256+`
+ * is a length of 256 or 512. */
 export type Row = readonly [mnemonic: string, opcode: string, operands?: string, notes?: string];
