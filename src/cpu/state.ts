@@ -49,6 +49,8 @@ export const fields = {
   nmiBlocked: u32(),
   /** Latched events: bits of `Pending`. */
   pending: u32(),
+  /** Vector of the external interrupt that `Pending.interrupt` announces. */
+  pendingVector: u32(),
   /** 1 while in system-management mode. */
   smm: u32(),
   /** 1 while a nested guest runs. */

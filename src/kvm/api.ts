@@ -1,22 +1,8 @@
 // The surface that every client drives a VM through: our board, a foreign program, a test. Names are those of the KVM API as the
 // rust-vmm `kvm-ioctls` crate spells them, in camelCase; structures are <linux/kvm.h>'s. There is no other way to drive a VM.
 
-/** Why KVM_RUN returned (`struct kvm_run.exit_reason`). A client answers `IoIn` and `MmioRead` by filling `data` before the next `run()`. */
-export type VcpuExit =
-  | { readonly reason: 'IoOut'; readonly port: number; readonly size: 1 | 2 | 4; readonly data: Uint8Array }
-  | { readonly reason: 'IoIn'; readonly port: number; readonly size: 1 | 2 | 4; readonly data: Uint8Array }
-  | { readonly reason: 'MmioRead'; readonly address: number; readonly data: Uint8Array }
-  | { readonly reason: 'MmioWrite'; readonly address: number; readonly data: Uint8Array }
-  /** HLT with nothing in the kernel to wake the vCPU. */
-  | { readonly reason: 'Hlt' }
-  /** Triple fault. */
-  | { readonly reason: 'Shutdown' }
-  /** The instruction count given to `run` was reached. */
-  | { readonly reason: 'Intr' }
-  | { readonly reason: 'FailEntry'; readonly hardwareEntryFailureReason: bigint; readonly cpu: number }
-  | { readonly reason: 'InternalError'; readonly suberror: number; readonly data: readonly bigint[] }
-  | { readonly reason: 'Debug'; readonly exception: number; readonly pc: bigint; readonly dr6: bigint; readonly dr7: bigint }
-  | { readonly reason: 'SystemEvent'; readonly type: number };
+import type { VcpuExit } from '../vm/exits.ts';
+export type { VcpuExit } from '../vm/exits.ts';
 
 /** struct kvm_regs. */
 export interface Regs {
@@ -38,7 +24,8 @@ export interface Sregs {
 
 export interface Vcpu {
   readonly id: number;
-  /** KVM_RUN. Returns at an exit, or with `Intr` when this vCPU has retired `untilIcount` instructions (absent: never). */
+  /** KVM_RUN. Returns at an exit, or with `Intr` when this vCPU has retired `untilIcount` instructions (absent: never). The exit and its
+   * `data` are valid until the next `run`. An exit that was not answered by another `run` is no part of a saved state. */
   run(untilIcount?: bigint): VcpuExit;
   getRegs(): Regs;
   setRegs(regs: Regs): void;
@@ -50,7 +37,7 @@ export interface Vcpu {
   interrupt(vector: number): void;
   /** KVM_NMI. */
   nmi(): void;
-  /** Instructions retired. */
+  /** Instructions retired. An instruction that waits for user space has not. */
   readonly icount: bigint;
   /** 64-bit digest of the architectural vCPU state, as 16 hex digits; the same in every tier. */
   digest(): string;
@@ -71,6 +58,10 @@ export interface Vm {
   readonly ramSize: number;
   /** RAM pages (4 KiB, by RAM page number) written since the last call, in ascending order; marks are cleared. */
   takeDirtyPages(): Uint32Array;
+  /** 64-bit digest of all of RAM, as 16 hex digits; pages that were not written since the last call are not read again. */
+  memoryDigest(): string;
+  /** Rolling digests of the port and device accesses that were answered, one of 16 hex digits per vCPU, joined by `-`. */
+  accessDigest(): string;
   /** A page of RAM by page number, as a view (do not keep it), and its replacement when a snapshot is restored. */
   ramPage(page: number): Uint8Array;
   restoreRamPage(page: number, bytes: Uint8Array): void;

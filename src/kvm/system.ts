@@ -1,0 +1,36 @@
+// /dev/kvm: makes VMs. Every client begins here; what a VM and a vCPU can do stands in `api.ts`.
+import { createVirtualMachine } from '../vm/vm.ts';
+import { vcpuOf } from './vcpu.ts';
+import type { Kvm, Vcpu, Vm, VmConfig } from './api.ts';
+
+export function createKvm(): Kvm {
+  return { createVm };
+}
+
+function createVm(config: VmConfig): Vm {
+  const machine = createVirtualMachine(config);
+  const vcpus: Vcpu[] = [];
+  const vm: Vm = {
+    vcpus,
+    createVcpu(id) {
+      machine.createVcpu(id);
+      const vcpu = vcpuOf(machine, id);
+      vcpus.push(vcpu);
+      return vcpu;
+    },
+    setUserMemoryRegion: machine.setMemoryRegion,
+    readMemory: machine.readMemory,
+    writeMemory: machine.writeMemory,
+    ramSize: config.ramBytes,
+    takeDirtyPages: machine.takeDirtyPages,
+    memoryDigest: machine.memoryDigest,
+    accessDigest: machine.accessDigest,
+    ramPage: machine.ramPage,
+    restoreRamPage: machine.restoreRamPage,
+    saveVmState: machine.saveState,
+    loadVmState: machine.loadState,
+    footprint: () => [...machine.capability.footprint()].map(([capability, { answer, firstIcount }]) => ({ capability, answer, firstIcount })),
+  };
+  machine.onTransition = (vcpu, icount, { kind, detail }) => vm.onTransition?.({ vcpu, icount, kind, detail });
+  return vm;
+}

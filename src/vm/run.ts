@@ -1,0 +1,459 @@
+// The run loop of a vCPU: how many instructions may run before something is due, what happens between two instructions, and what a stop
+// means. Implements `Services` for the engines and `Machine` for system instructions, so it is the one place where a guest fault is
+// caught, user space is asked and time advances. Called by `vm.ts`; it must not know who drives the VM.
+import { CR0, CR4, EFER, is64Bit } from '../cpu/controls.ts';
+import { Done, Stop, type Engine, type Services } from '../cpu/engine.ts';
+import { AC, IF, IOPL, RF, TF, VM } from '../cpu/flags.ts';
+import { Activity, Pending, placeOf, placeOfGeneral, type Cpu } from '../cpu/state.ts';
+import type { Instruction } from '../isa/instruction.ts';
+import type { Ram } from '../memory/ram.ts';
+import type { Tlb } from '../memory/tlb.ts';
+import type { PagingContext } from '../memory/walk.ts';
+import type { Capabilities } from '../model/capabilities.ts';
+import { BreakOn, executeBreakpoints, watchedConditions } from '../system/debug.ts';
+import { deliverException, deliverInterrupt } from '../system/deliver.ts';
+import { executeSystem } from '../system/index.ts';
+import { GuestFault, NeedsUserspace, type Machine } from '../system/machine.ts';
+import { createAccess, type AccessPaths } from './access.ts';
+import type { ExitDoor, PortSize, VcpuExit } from './exits.ts';
+
+const word = (name: Parameters<typeof placeOf>[0]): number => placeOf(name) >> 2;
+const BUDGET = word('budget'), ICOUNT = word('icount'), FLAGS = word('rflagsSystem'), RIP = word('rip'), NEXT_RIP = word('nextRip');
+const ACTIVITY = word('activity'), PENDING = word('pending'), SHADOW = word('interruptShadow'), PENDING_DEBUG = word('pendingDebug');
+const CPL = word('cpl'), CR0_WORD = word('cr0'), CR3_WORD = word('cr3'), CR4_WORD = word('cr4'), EFER_WORD = word('efer'), DR7_WORD = word('dr7');
+const PKRU = word('pkru'), PDPTES = word('pdpte0'), FAULT_VECTOR = word('faultVector'), FAULT_CODE = word('faultErrorCode');
+const RAX = placeOfGeneral(0), RDX = placeOfGeneral(2);
+
+/** The most that one `Engine.run` may retire. */
+const LONGEST = 2 ** 30;
+/** Events delivered without a single instruction retired, after which the vCPU will never get anywhere. */
+const FRUITLESS_DELIVERIES = 1 << 20;
+/** struct kvm_run.internal.suberror: KVM_INTERNAL_ERROR_DELIVERY_EV. */
+const DELIVERY_FAILED = 3;
+const BS = 0x4000;
+const DB = 1, NMI = 2, PF = 14;
+
+export interface Transition {
+  readonly kind: string;
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
+export interface RunnerParts {
+  readonly cpu: Cpu;
+  readonly ram: Ram;
+  readonly tlb: Tlb;
+  readonly capability: Capabilities;
+  readonly door: ExitDoor;
+  readonly createEngine: (services: Services) => Engine;
+  random(): bigint;
+  onTransition(transition: Transition): void;
+}
+
+export interface Runner {
+  readonly machine: Machine;
+  readonly engine: Engine;
+  readonly access: AccessPaths;
+  /** Whose exits the next `run` makes: every vCPU has a door of its own. */
+  setDoor(door: ExitDoor): void;
+  /** Runs the active vCPU until an exit, or until it has retired `until` instructions. */
+  run(until: bigint | undefined): VcpuExit;
+  /** The vCPU file was replaced (another vCPU's turn, a loaded state, new registers): nothing that was derived from it holds. */
+  refresh(): void;
+  /** Instructions retired so far, exact even in the middle of a run. */
+  icount(): bigint;
+}
+
+export function createRunner(parts: RunnerParts): Runner {
+  const { cpu, ram, tlb, capability } = parts;
+  const { u8, u32 } = cpu;
+  let door = parts.door;
+
+  /** What the budget was when the engine was entered; 0 outside. */
+  let entered = 0;
+  /** One instruction runs by itself: breakpoints may be latched, answers belong to it. */
+  let alone = false;
+  /** The next instruction has to run by itself because it hit a data breakpoint. */
+  let repeatAlone = false;
+  let armedExecute = false;
+  /** Code or its mapping changed while TypeScript did an instruction. */
+  let touched = false;
+  /** The last system instruction does not trap although TF was set: INT n and its like clear TF themselves. */
+  let withoutTrap = false;
+  let fruitless = 0;
+
+  const access = createAccess(cpu, ram, tlb, {
+    mmioRead: (address, length, host) => door.mmioRead(address, length, host),
+    mmioWrite: (address, length, host) => door.mmioWrite(address, length, host),
+    isAlone: () => {
+      if (!alone) repeatAlone = true;
+      return alone;
+    },
+    codeWritten(ramOffset, length) {
+      touched = true;
+      engine.invalidateCode(ramOffset, length);
+    },
+    mappingChanged() {
+      touched = true;
+      engine.flushAddresses();
+    },
+  });
+
+  // ── Time ──
+
+  function addRetired(used: number): void {
+    const low = u32[ICOUNT]! + used;
+    u32[ICOUNT] = low;
+    if (low > 0xffffffff) u32[ICOUNT + 1]!++;
+  }
+  const icount = (): bigint => cpu.icount + BigInt(entered - u32[BUDGET]!);
+
+  // ── The paging context ──
+
+  const pdptes = new Uint32Array(8);
+  const seen = new Uint32Array(15);
+  const fixed = {
+    physicalAddressBits: capability.number('physical-address-bits'),
+    pdpe1gb: capability.has('pdpe1gb'),
+    pse36: capability.has('pse36'),
+    reservesBit8: capability.vendor === 'AuthenticAMD' || capability.vendor === 'HygonGenuine',
+  };
+
+  function pagingContext(): PagingContext {
+    const cr0 = u32[CR0_WORD]!, cr4 = u32[CR4_WORD]!, efer = u32[EFER_WORD]!, long = (efer & EFER.LMA) !== 0;
+    const levels = (cr0 & CR0.PG) === 0 ? 0 : long ? (cr4 & CR4.LA57) !== 0 ? 5 : 4 : (cr4 & CR4.PAE) !== 0 ? 3 : 2;
+    for (let index = 0; index < 8; index++) pdptes[index] = u32[PDPTES + index]!;
+    return {
+      ...fixed, levels, pdptes,
+      root: (u32[CR3_WORD]! >>> 12) + (levels > 3 ? (u32[CR3_WORD + 1]! & 0xfffff) * 0x100000 : 0),
+      pse: (cr4 & CR4.PSE) !== 0, nxe: (efer & EFER.NXE) !== 0, wp: (cr0 & CR0.WP) !== 0,
+      smep: (cr4 & CR4.SMEP) !== 0, smap: (cr4 & CR4.SMAP) !== 0, ac: (u32[FLAGS]! & AC) !== 0,
+      pke: long && (cr4 & CR4.PKE) !== 0, pkru: u32[PKRU]!, pks: false, pkrs: 0,
+    };
+  }
+
+  /** The words that a context is made of, except RFLAGS.AC: true when one differs from last time. */
+  function contextChanged(): boolean {
+    let changed = false;
+    const put = (index: number, value: number): void => {
+      if (seen[index] !== value >>> 0) changed = true;
+      seen[index] = value;
+    };
+    put(0, u32[CR0_WORD]! & (CR0.PG | CR0.WP));
+    put(1, u32[CR3_WORD]! & ~0xfff);
+    put(2, u32[CR3_WORD + 1]! & 0xfffff);
+    put(3, u32[CR4_WORD]! & (CR4.PSE | CR4.PAE | CR4.LA57 | CR4.SMEP | CR4.SMAP | CR4.PKE));
+    put(4, u32[EFER_WORD]! & (EFER.LMA | EFER.NXE));
+    put(5, u32[PKRU]!);
+    const pae = (seen[0]! & CR0.PG) !== 0 && (seen[3]! & CR4.PAE) !== 0 && (seen[4]! & EFER.LMA) === 0;
+    for (let index = 0; index < 8; index++) put(6 + index, pae ? u32[PDPTES + index]! : 0);
+    return changed;
+  }
+
+  function flushTlb(): void {
+    if (!contextChanged()) return;
+    tlb.setContext(pagingContext());
+    seenAc = u32[FLAGS]! & AC;
+    touched = true;
+    engine.flushAddresses();
+  }
+
+  let seenAc = 0;
+  /** RFLAGS.AC decides what SMAP lets through; many instructions change it. */
+  function noteAc(): void {
+    if ((u32[FLAGS]! & AC) === seenAc) return;
+    seenAc = u32[FLAGS]! & AC;
+    if ((u32[CR4_WORD]! & CR4.SMAP) !== 0) tlb.setContextOfAc(pagingContext());
+  }
+
+  function armBreakpoints(): void {
+    const conditions = watchedConditions(cpu);
+    armedExecute = (conditions & 1 << BreakOn.execute) !== 0;
+    const pages: { low: number; high: number }[] = [];
+    if ((conditions & (1 << BreakOn.write | 1 << BreakOn.readOrWrite)) !== 0) {
+      for (const address of [cpu.dr0, cpu.dr1, cpu.dr2, cpu.dr3]) pages.push({ low: Number(address & 0xfffff000n), high: Number(address >> 32n) });
+    }
+    tlb.setWatched(pages);
+    access.setWatching(pages.length > 0);
+  }
+
+  function refresh(): void {
+    seen.fill(0xffffffff);
+    flushTlb();
+    armBreakpoints();
+    repeatAlone = false;
+    touched = true;
+  }
+
+  // ── The machine, as system instructions see it ──
+
+  const machine: Machine = {
+    cpu, capability,
+    memory: access.memory,
+    tsc: () => BigInt.asUintN(64, icount() + cpu.tscOffset),
+    random: () => parts.random(),
+    portIn(port, size) {
+      const value = door.portIn(port, size);
+      if (value < 0) throw new NeedsUserspace();
+      return value;
+    },
+    portOut(port, size, value) {
+      if (!door.portOut(port, size, value)) throw new NeedsUserspace();
+    },
+    flushTlb,
+    // The TLB is coherent with the tables.
+    flushPage: () => undefined,
+    debugRegistersChanged: armBreakpoints,
+  };
+
+  function raise(fault: GuestFault): Done {
+    u32[FAULT_VECTOR] = fault.vector;
+    u32[FAULT_CODE] = fault.errorCode;
+    cpu.faultAddress = fault.address;
+    return Done.fault;
+  }
+
+  function system(instruction: Instruction): Done {
+    const { mnemonic } = instruction;
+    if ((mnemonic === 'OUT' || mnemonic === 'IN') && isPlainPort()) return askPort(instruction, mnemonic === 'IN');
+    touched = false;
+    let done: Done;
+    try {
+      done = executeSystem(machine, instruction);
+    } catch (thrown) {
+      if (thrown instanceof GuestFault) return raise(thrown);
+      if (thrown instanceof NeedsUserspace) return Done.userspace;
+      throw thrown;
+    }
+    noteAc();
+    withoutTrap = mnemonic === 'INT' || mnemonic === 'INT3' || mnemonic === 'INTO' || mnemonic === 'INT1'
+      || (mnemonic === 'SYSCALL' && (u32[FLAGS]! & TF) === 0);
+    if (touched && done === Done.next) done = Done.moved;
+    return done <= Done.moved && mustLook() ? Done.attention : done;
+  }
+
+  /** Whether something must happen before the next instruction. */
+  const mustLook = (): boolean =>
+    (u32[PENDING]! | u32[SHADOW]! | u32[PENDING_DEBUG]! | u32[ACTIVITY]! | u32[FLAGS]! & (TF | RF)) !== 0 || armedExecute;
+
+  // ── IN and OUT, the frequent way: permitted by IOPL, no I/O breakpoint ──
+
+  const isPlainPort = (): boolean =>
+    u32[DR7_WORD] === 0x400 && !door.hasAnswers()
+    && (u32[CPL] === 0 ? (u32[FLAGS]! & VM) === 0 : (u32[FLAGS]! & VM) === 0 && u32[CPL]! <= (u32[FLAGS]! & IOPL) >>> 12);
+
+  function askPort(instruction: Instruction, isInput: boolean): Done {
+    const place = instruction.operands[isInput ? 1 : 0]!, value = instruction.operands[isInput ? 0 : 1]!;
+    const port = place.kind === 'register' ? u32[RDX >> 2]! & 0xffff : place.kind === 'immediate' ? Number(place.value) : 0;
+    const size = (value.kind === 'register' ? value.width >> 3 : 1) as PortSize;
+    door.openPort(isInput, port, size, isInput ? 0 : u32[RAX >> 2]!);
+    return Done.userspace;
+  }
+
+  /** User space has answered an IN or OUT: the instruction retires without being executed again. */
+  function finishPort(): void {
+    const { reason, size } = door.exit() as Extract<VcpuExit, { size: PortSize }>;
+    const value = door.closePort();
+    if (reason === 'IoIn') {
+      if (size === 4) {
+        u32[RAX >> 2] = value;
+        u32[(RAX >> 2) + 1] = 0;
+      } else {
+        u8[RAX] = value;
+        if (size === 2) u8[RAX + 1] = value >>> 8;
+      }
+    }
+    u32[RIP] = u32[NEXT_RIP]!;
+    u32[RIP + 1] = u32[NEXT_RIP + 1]!;
+    addRetired(1);
+    fruitless = 0;
+    if ((u32[FLAGS]! & (TF | RF) | u32[SHADOW]!) !== 0) endAlone((u32[FLAGS]! & TF) !== 0);
+  }
+
+  /** After an instruction that ran by itself: RF and the shadow are over, and a single-step trap is due. */
+  function endAlone(trap: boolean): void {
+    u32[SHADOW] = 0;
+    u32[FLAGS]! &= ~RF;
+    if (trap) u32[PENDING_DEBUG]! |= BS;
+  }
+
+  // ── Between two instructions ──
+
+  /** Delivers the event that comes first (APM Vol. 2, 8.5, table 8-8): traps of the instruction before, NMI, external interrupt, then
+   * instruction breakpoints. `undefined`: nothing was due. */
+  function deliverDue(): VcpuExit | 'delivered' | undefined {
+    const shadow = u32[SHADOW]!;
+    if ((u32[PENDING_DEBUG]! | u32[PENDING_DEBUG + 1]!) !== 0 && shadow !== 2) {
+      const causes = cpu.pendingDebug;
+      cpu.pendingDebug = 0n;
+      return exception(DB, 0, causes);
+    }
+    if (shadow === 0) {
+      if ((u32[PENDING]! & Pending.nmi) !== 0 && cpu.nmiBlocked === 0) {
+        u32[PENDING]! &= ~Pending.nmi;
+        return interrupt(NMI, 'nmi');
+      }
+      if ((u32[PENDING]! & Pending.interrupt) !== 0 && (u32[FLAGS]! & IF) !== 0) {
+        u32[PENDING]! &= ~Pending.interrupt;
+        return interrupt(cpu.pendingVector, 'external');
+      }
+    }
+    if (armedExecute && (u32[FLAGS]! & RF) === 0 && u32[ACTIVITY] === Activity.running && !door.hasAnswers()) {
+      const hits = executeBreakpoints(cpu, BigInt.asUintN(is64Bit(cpu) ? 64 : 32, cpu.rip + (is64Bit(cpu) ? 0n : cpu.cs.base)));
+      if (hits !== 0) return exception(DB, 0, BigInt(hits));
+    }
+    return undefined;
+  }
+
+  function interrupt(vector: number, kind: 'nmi' | 'external'): VcpuExit | 'delivered' {
+    return delivering(() => deliverInterrupt(machine, vector, kind));
+  }
+  function exception(vector: number, errorCode: number, address: bigint): VcpuExit | 'delivered' {
+    return delivering(() => deliverException(machine, vector, errorCode, address));
+  }
+
+  function delivering(deliver: () => 'delivered' | 'shutdown'): VcpuExit | 'delivered' {
+    u32[ACTIVITY] = Activity.running;
+    u32[SHADOW] = 0;
+    alone = true;
+    if (++fruitless > FRUITLESS_DELIVERIES) return internalError();
+    let result: 'delivered' | 'shutdown';
+    try {
+      result = deliver();
+    } catch (thrown) {
+      // A descriptor table or a stack in device memory: KVM gives up likewise.
+      if (thrown instanceof NeedsUserspace) {
+        door.clear();
+        return internalError();
+      }
+      throw thrown;
+    }
+    noteAc();
+    return result === 'shutdown' ? shutdown() : 'delivered';
+  }
+
+  const internalError = (): VcpuExit => ({ reason: 'InternalError', suberror: DELIVERY_FAILED, data: [cpu.rip] });
+
+  function shutdown(): VcpuExit {
+    u32[ACTIVITY] = Activity.shutdown;
+    parts.onTransition({ kind: 'shutdown', detail: { rip: cpu.rip, cause: 'triple fault' } });
+    return SHUTDOWN;
+  }
+
+  /** A halted vCPU wakes for what can be delivered. */
+  const canWake = (): boolean =>
+    (u32[PENDING_DEBUG]! | u32[PENDING_DEBUG + 1]!) !== 0
+    || ((u32[PENDING]! & Pending.nmi) !== 0 && cpu.nmiBlocked === 0)
+    || ((u32[PENDING]! & Pending.interrupt) !== 0 && (u32[FLAGS]! & IF) !== 0);
+
+  // ── The loop ──
+
+  let lastUntil: bigint | undefined, untilLow = 0, untilHigh = 0;
+  function setUntil(until: bigint | undefined): void {
+    if (until === lastUntil) return;
+    lastUntil = until;
+    if (until === undefined) return;
+    untilLow = Number(until & 0xffffffffn);
+    untilHigh = Number(until >> 32n);
+  }
+
+  /** Instructions that may retire before something is due. */
+  function remaining(): number {
+    if (lastUntil === undefined) return LONGEST;
+    const rest = (untilHigh - u32[ICOUNT + 1]!) * 2 ** 32 + (untilLow - u32[ICOUNT]!);
+    return rest < LONGEST ? rest : LONGEST;
+  }
+
+  function run(until: bigint | undefined): VcpuExit {
+    setUntil(until);
+    if (door.isOpen()) {
+      if (remaining() <= 0) return INTR;
+      if (door.isPlainPort()) finishPort();
+      else door.answer();
+    }
+    for (;;) {
+      const budget = remaining();
+      if (budget <= 0) return INTR;
+      const exit = mustLook() || repeatAlone || door.hasAnswers() ? runAlone(budget) : runFree(budget);
+      if (exit !== undefined) return exit;
+    }
+  }
+
+  function enterEngine(budget: number): Stop {
+    u32[BUDGET] = budget;
+    entered = budget;
+    const stop = engine.run();
+    const used = budget - u32[BUDGET]!;
+    u32[BUDGET] = 0;
+    entered = 0;
+    if (used !== 0) {
+      addRetired(used);
+      fruitless = 0;
+    }
+    return stop;
+  }
+
+  function runFree(budget: number): VcpuExit | undefined {
+    alone = false;
+    return afterStop(enterEngine(budget));
+  }
+
+  /** Something is due before the next instruction, or right behind it. */
+  function runAlone(budget: number): VcpuExit | undefined {
+    if (u32[ACTIVITY] !== Activity.running) {
+      if (u32[ACTIVITY] === Activity.shutdown) return SHUTDOWN;
+      if (u32[ACTIVITY] === Activity.waitForSipi || !canWake()) return HLT;
+    }
+    const due = deliverDue();
+    if (due !== undefined) return due === 'delivered' ? undefined : due;
+
+    const flags = u32[FLAGS]!, shadow = u32[SHADOW]!, held = cpu.pendingDebug;
+    // An interrupt that IF keeps waiting needs no single steps: whatever sets IF asks for attention.
+    alone = (flags & (TF | RF)) !== 0 || shadow !== 0 || armedExecute || repeatAlone || door.hasAnswers() || held !== 0n;
+    if (!alone) return runFree(budget);
+    // Both last for one instruction, which may set them anew.
+    u32[SHADOW] = 0;
+    u32[FLAGS] = flags & ~RF;
+    withoutTrap = false;
+    door.restart();
+    const before = u32[ICOUNT]!;
+    const stop = enterEngine(1);
+    if (u32[ICOUNT] !== before) {
+      door.clear();
+      repeatAlone = false;
+      if ((flags & TF) !== 0 && !withoutTrap && u32[SHADOW] !== 2) u32[PENDING_DEBUG]! |= BS;
+    } else {
+      cpu.pendingDebug = held;
+      if (stop === Stop.userspace) {
+        u32[SHADOW] = shadow;
+        u32[FLAGS]! |= flags & RF;
+      } else {
+        door.clear();
+        repeatAlone = false;
+      }
+    }
+    return afterStop(stop);
+  }
+
+  function afterStop(stop: Stop): VcpuExit | undefined {
+    switch (stop) {
+      case Stop.budget: case Stop.attention: return undefined;
+      case Stop.userspace: return repeatAlone && !door.isOpen() ? undefined : door.exit();
+      case Stop.fault: {
+        const due = exception(u32[FAULT_VECTOR]!, u32[FAULT_CODE]!, u32[FAULT_VECTOR] === PF || u32[FAULT_VECTOR] === DB ? cpu.faultAddress : 0n);
+        return due === 'delivered' ? undefined : due;
+      }
+      default:
+        stop satisfies never;
+        throw new Error(`the engine stopped for no known reason (${String(stop)})`);
+    }
+  }
+
+  const services: Services = {
+    readSlow: access.readSlow, writeSlow: access.writeSlow, fetch: access.fetch, markCode: access.markCode, system,
+    get failure() { return access.failure(); },
+  };
+  const engine = parts.createEngine(services);
+  return { machine, engine, access, run, refresh, icount, setDoor(next) { door = next; } };
+}
+
+const INTR: VcpuExit = { reason: 'Intr' }, HLT: VcpuExit = { reason: 'Hlt' }, SHUTDOWN: VcpuExit = { reason: 'Shutdown' };

@@ -1,0 +1,297 @@
+// A virtual machine as KVM keeps it in the kernel: one linear memory with RAM and the active vCPU file, the other files beside it, memory
+// slots, the capability door. `kvm/` gives it KVM's names; nobody else drives it. One vCPU runs at a time: whoever calls `run` decides whose
+// turn it is, so the order is the client's and a digest cannot depend on the tier.
+import type { Engine, Services } from '../cpu/engine.ts';
+import { canonicaliseFlags } from '../cpu/flags.ts';
+import { Activity, bindCpu, RAM, resetCpu, VCPU_FILE, VCPU_FILE_SIZE, type Cpu } from '../cpu/state.ts';
+import { PAGE_SIZE } from '../memory/addresses.ts';
+import { checkSlot, createRam, hostOfPage, PageFlag, pageOfEntry, type Ram, type Slot } from '../memory/ram.ts';
+import { createTlb } from '../memory/tlb.ts';
+import { createCapabilities, type Capabilities } from '../model/capabilities.ts';
+import { createReference } from '../semantics/reference.ts';
+import { GuestFault } from '../system/machine.ts';
+import { readMsr, writeMsr } from '../system/msrs.ts';
+import { createEngine } from '../wasm/index.ts';
+import { createMemoryDigest, digestText, digestVcpu, stateLength, stateRanges } from './digest.ts';
+import { Errno } from './errno.ts';
+import { evolve, initialState, randomValue, type VmEvent, type VmState } from './evolve.ts';
+import { createExits, type ExitDoor, type VcpuExit } from './exits.ts';
+import { createRunner, type Transition } from './run.ts';
+
+export type Tier = 'reference' | 'interpreter' | 'translator' | 'auto';
+
+export interface MachineConfig {
+  readonly cpu: string;
+  readonly behaviours: Readonly<Record<string, string>>;
+  readonly ramBytes: number;
+  readonly tier: Tier;
+  readonly seed: bigint;
+}
+
+/** One vCPU: its file when it is not active, and its door to user space. */
+interface VcpuSlot { readonly id: number; readonly file: Uint8Array; readonly door: ExitDoor }
+
+export interface VirtualMachine {
+  readonly cpu: Cpu;
+  readonly ram: Ram;
+  readonly capability: Capabilities;
+  onTransition: ((vcpu: number, icount: bigint, transition: Transition) => void) | undefined;
+  createVcpu(id: number): void;
+  /** Puts a vCPU's file in place; what was derived from another one's is dropped. */
+  activate(id: number): void;
+  /** The active vCPU's registers were changed from outside. */
+  changed(): void;
+  run(id: number, until: bigint | undefined): VcpuExit;
+  readMsr(index: number): bigint;
+  writeMsr(index: number, value: bigint): void;
+  readPhysical64(physical: number): bigint;
+  digest(id: number): string;
+  saveVcpu(id: number): Uint8Array;
+  loadVcpu(id: number, bytes: Uint8Array): void;
+  setMemoryRegion(region: Slot): void;
+  readMemory(guestPhysical: number, length: number): Uint8Array;
+  writeMemory(guestPhysical: number, bytes: Uint8Array): void;
+  takeDirtyPages(): Uint32Array;
+  ramPage(page: number): Uint8Array;
+  restoreRamPage(page: number, bytes: Uint8Array): void;
+  memoryDigest(): string;
+  /** Over every access that user space answered, of all vCPUs. */
+  accessDigest(): string;
+  saveState(): SavedVm;
+  loadState(state: unknown): void;
+}
+
+export interface SavedVm extends VmState {
+  /** Rolling digests of the answered accesses, a pair of words per vCPU. */
+  readonly accesses: readonly (readonly [number, number])[];
+}
+
+const WASM_PAGE = 65536;
+/** Linear memory ends at 4 GiB. */
+const LARGEST_RAM = 2 ** 32 - WASM_PAGE - RAM;
+
+export function createVirtualMachine(config: MachineConfig): VirtualMachine {
+  const { ramBytes } = config;
+  if (!Number.isSafeInteger(ramBytes) || ramBytes < PAGE_SIZE || ramBytes % PAGE_SIZE !== 0 || ramBytes > LARGEST_RAM) {
+    throw new Errno('EINVAL', `RAM is a multiple of 4 KiB up to ${Math.floor(LARGEST_RAM / 2 ** 20)} MiB, not ${ramBytes} bytes`);
+  }
+  const pages = Math.ceil((RAM + ramBytes) / WASM_PAGE);
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+  const cpu = bindCpu(memory.buffer), ram = createRam(memory.buffer, ramBytes), tlb = createTlb(ram);
+  let now = (): bigint => 0n;
+  const capability = createCapabilities(config.cpu, config.behaviours, () => now());
+  const slots: VcpuSlot[] = [];
+  let active: VcpuSlot | undefined;
+  let state = initialState(config.seed);
+  const decide = (event: VmEvent): void => { state = evolve(state, event); };
+
+  const idle = createExits(cpu);
+  const runner = createRunner({
+    cpu, ram, tlb, capability, door: idle,
+    createEngine: (services) => engineOf(config.tier, memory, cpu, services, capability),
+    random() {
+      const value = randomValue(state.random);
+      decide({ kind: 'RandomDrawn' });
+      return value;
+    },
+    onTransition(transition) { machine.onTransition?.(active!.id, cpu.icount, transition); },
+  });
+  now = runner.icount;
+  const memoryDigest = createMemoryDigest(ram, tlb.dropWrites);
+
+  const slotOf = (id: number): VcpuSlot => {
+    const slot = slots.find((candidate) => candidate.id === id);
+    if (slot === undefined) throw new Errno('ENOENT', `there is no vCPU ${id}`);
+    return slot;
+  };
+
+  function activate(id: number): void {
+    if (active?.id === id) return;
+    const next = slotOf(id);
+    active?.file.set(cpu.u8.subarray(VCPU_FILE, VCPU_FILE + VCPU_FILE_SIZE));
+    cpu.u8.set(next.file, VCPU_FILE);
+    active = next;
+    runner.setDoor(next.door);
+    runner.refresh();
+  }
+
+  /** What was derived from the slots is dropped. */
+  function remap(): void {
+    ram.setSlots(state.slots);
+    tlb.dropAll();
+    runner.engine.flushAddresses();
+  }
+
+  /** The parts of a guest-physical range that lie in one page each. */
+  function eachPage(guestPhysical: number, length: number, visit: (page: number, offset: number, at: number, part: number) => void): void {
+    for (let at = 0; at < length;) {
+      const address = guestPhysical + at, offset = address % PAGE_SIZE, part = Math.min(PAGE_SIZE - offset, length - at);
+      const entry = ram.entryOfFrame(Math.floor(address / PAGE_SIZE));
+      if (entry === 0) throw new Errno('EFAULT', `no memory is at guest-physical 0x${address.toString(16)}`);
+      visit(pageOfEntry(entry), offset, at, part);
+      at += part;
+    }
+  }
+
+  function checkPage(page: number): void {
+    if (!Number.isInteger(page) || page < 0 || page >= ram.pageCount) throw new Errno('EINVAL', `there is no RAM page ${page}`);
+  }
+
+  const machine: VirtualMachine = {
+    cpu, ram, capability, activate,
+    onTransition: undefined,
+    createVcpu(id) {
+      if (!Number.isInteger(id) || id < 0) throw new Errno('EINVAL', `a vCPU cannot have the id ${id}`);
+      if (slots.some((slot) => slot.id === id)) throw new Errno('EEXIST', `there is a vCPU ${id} already`);
+      const slot = { id, file: new Uint8Array(VCPU_FILE_SIZE), door: createExits(cpu) };
+      slots.push(slot);
+      decide({ kind: 'VcpuCreated', id });
+      activate(id);
+      resetCpu(cpu);
+      // "EDX: family, model, stepping" (APM Vol. 2, table 14-1).
+      cpu.rdx = BigInt(capability.cpuid(1, 0)[0]);
+      if (id !== 0) {
+        cpu.apicBase &= ~0x100n;
+        cpu.activity = Activity.waitForSipi;
+      }
+      runner.refresh();
+    },
+    changed: runner.refresh,
+    run(id, until) {
+      if (active === undefined || active.id !== id) activate(id);
+      return runner.run(until);
+    },
+    readMsr: (index) => orInvalid(index, () => readMsr(runner.machine, index)),
+    writeMsr(index, value) {
+      orInvalid(index, () => writeMsr(runner.machine, index, value));
+      runner.refresh();
+    },
+    readPhysical64: (physical) => runner.machine.memory.readPhysical64(physical),
+    digest(id) {
+      activate(id);
+      return digestText(digestVcpu(cpu));
+    },
+    saveVcpu(id) {
+      activate(id);
+      return saveFile(cpu);
+    },
+    loadVcpu(id, bytes) {
+      activate(id);
+      loadFile(cpu, bytes);
+      active!.door.clear();
+      runner.refresh();
+    },
+    setMemoryRegion(region) {
+      const error = checkSlot(ram.size, state.slots, region);
+      if (error !== undefined) throw new Errno(error, `memory slot ${region.slot} cannot be set`);
+      decide({ kind: 'MemoryRegionSet', region: { ...region } });
+      remap();
+    },
+    readMemory(guestPhysical, length) {
+      const bytes = new Uint8Array(length);
+      eachPage(guestPhysical, length, (page, offset, at, part) => {
+        const host = hostOfPage(page) + offset;
+        bytes.set(cpu.u8.subarray(host, host + part), at);
+      });
+      return bytes;
+    },
+    writeMemory(guestPhysical, bytes) {
+      eachPage(guestPhysical, bytes.length, (page, offset, at, part) => {
+        runner.access.storePhysical(page, offset, bytes.subarray(at, at + part));
+      });
+    },
+    takeDirtyPages() {
+      tlb.dropWrites();
+      const dirty: number[] = [];
+      for (let page = ram.nextPage(PageFlag.dirty, 0); page !== -1; page = ram.nextPage(PageFlag.dirty, page + 1)) {
+        ram.flags[page]! &= ~PageFlag.dirty;
+        dirty.push(page);
+      }
+      return Uint32Array.from(dirty);
+    },
+    ramPage(page) {
+      checkPage(page);
+      return cpu.u8.subarray(hostOfPage(page), hostOfPage(page) + PAGE_SIZE);
+    },
+    restoreRamPage(page, bytes) {
+      checkPage(page);
+      if (bytes.length !== PAGE_SIZE) throw new Errno('EINVAL', `a page has ${PAGE_SIZE} bytes, not ${bytes.length}`);
+      runner.access.storePhysical(page, 0, bytes);
+    },
+    memoryDigest: () => digestText(memoryDigest.take()),
+    accessDigest: () => slots.map(({ door }) => digestText(door.digest())).join('-'),
+    saveState: () => ({ ...state, accesses: slots.map(({ door }) => door.digest()) }),
+    loadState(saved) {
+      const loaded = checkedState(saved, ram.size, state);
+      state = { slots: loaded.slots, vcpus: state.vcpus, random: loaded.random };
+      slots.forEach(({ door }, index) => {
+        door.clear();
+        door.setDigest(loaded.accesses[index]!);
+      });
+      remap();
+    },
+  };
+  return machine;
+}
+
+function engineOf(tier: Tier, memory: WebAssembly.Memory, cpu: Cpu, services: Services, capability: Capabilities): Engine {
+  const has = (feature: string): boolean => capability.has(feature);
+  return tier === 'reference' ? createReference({ cpu, services, has }) : createEngine(tier, { memory, cpu, services, has });
+}
+
+function orInvalid<T>(index: number, access: () => T): T {
+  try {
+    return access();
+  } catch (thrown) {
+    if (thrown instanceof GuestFault) throw new Errno('EINVAL', `MSR 0x${index.toString(16)} does not allow this`);
+    throw thrown;
+  }
+}
+
+// ── The vCPU file as bytes ──
+
+/** Tells states of different tables apart: a sum over what the table says. */
+const LAYOUT = stateRanges.reduce((sum, [start, end]) => Math.imul(sum ^ start, 0x01000193) + end | 0, 0x811c9dc5) >>> 0;
+
+function saveFile(cpu: Cpu): Uint8Array {
+  canonicaliseFlags(cpu);
+  const bytes = new Uint8Array(4 + stateLength);
+  new DataView(bytes.buffer).setUint32(0, LAYOUT, true);
+  let at = 4;
+  for (const [start, end] of stateRanges) {
+    bytes.set(cpu.u8.subarray(start, end), at);
+    at += end - start;
+  }
+  return bytes;
+}
+
+function loadFile(cpu: Cpu, bytes: Uint8Array): void {
+  if (bytes.length !== 4 + stateLength || new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true) !== LAYOUT) {
+    throw new Errno('EINVAL', 'this vCPU state has another layout');
+  }
+  let at = 4;
+  for (const [start, end] of stateRanges) {
+    cpu.u8.set(bytes.subarray(at, at + end - start), start);
+    at += end - start;
+  }
+}
+
+/** A saved state may come from a stranger's journal: what does not fit is refused. */
+function checkedState(saved: unknown, ramSize: number, present: VmState): SavedVm {
+  const refuse = (what: string): never => { throw new Errno('EINVAL', `the saved VM state has ${what}`); };
+  const { slots, random, vcpus, accesses } = (saved ?? {}) as Partial<SavedVm>;
+  if (!Array.isArray(slots) || !Array.isArray(vcpus) || !Array.isArray(accesses) || typeof random !== 'object') return refuse('another shape');
+  if (vcpus.length !== present.vcpus.length || vcpus.some((id, index) => id !== present.vcpus[index]) || accesses.length !== vcpus.length) return refuse('other vCPUs');
+  const checked: Slot[] = [];
+  for (const { slot, flags, guestPhysical, size, ramOffset } of slots as Slot[]) {
+    const region = { slot, flags, guestPhysical, size, ramOffset };
+    if (![slot, flags].every(Number.isInteger) || checkSlot(ramSize, checked, region) !== undefined) return refuse('an impossible memory slot');
+    checked.push(region);
+  }
+  const { drawn } = random;
+  if (!Number.isSafeInteger(drawn) || drawn < 0) return refuse('an impossible random generator');
+  return {
+    slots: checked, vcpus, random: { seed: BigInt.asUintN(64, BigInt(random.seed)), drawn },
+    accesses: accesses.map((pair: readonly number[]) => [Number(pair[0]) >>> 0, Number(pair[1]) >>> 0] as const),
+  };
+}
