@@ -214,7 +214,7 @@ export function setExtendedControl(machine: Machine): Done {
   requirePrivilege0(cpu);
   if (low32(cpu, 1) !== 0) throw generalProtection();
   const [low, , , high] = capability.cpuid(0xd, 0);
-  const subject = { xcr0: pairOf(cpu), supported: BigInt(high >>> 0) << 32n | BigInt(low >>> 0) };
+  const subject = { xcr0: pairOf(cpu), supported: BigInt(high >>> 0) << 32n | BigInt(low >>> 0) | 1n };
   if (xcr0Checks.some((check) => !check.holds(subject, capability))) throw generalProtection();
   cpu.xcr0 = subject.xcr0;
   retire(cpu);

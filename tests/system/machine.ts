@@ -25,13 +25,15 @@ export interface TestMachine extends Machine {
 
 const buffer = new ArrayBuffer(RAM + RAM_BYTES);
 
-export function createMachine(model = 'EPYC-Milan', fast = true): TestMachine {
+/** `extra` are features that no model offers yet. */
+export function createMachine(model = 'EPYC-Milan', fast = true, extra: readonly string[] = []): TestMachine {
   new Uint8Array(buffer, RAM).fill(0);
   const cpu = bindCpu(buffer);
   resetCpu(cpu);
   const { view } = cpu;
   const missing = new Set<number>(), ports = new Map<number, number>();
   const outputs: TestMachine['outputs'] = [], flushes: string[] = [];
+  const door = createCapabilities(model);
   let random = 0x0123456789abcdefn;
   const host = (linear: bigint, length: number, write: boolean, supervisor = false): number => {
     const address = Number(linear);
@@ -46,7 +48,7 @@ export function createMachine(model = 'EPYC-Milan', fast = true): TestMachine {
     high !== 0 || low + length > RAM_BYTES || (low & 0xfff) + length > 0x1000 || missing.has(low >>> 12) ? 0 : RAM + low;
   const machine: TestMachine = {
     cpu, missing, ports, outputs, flushes,
-    capability: createCapabilities(model),
+    capability: extra.length === 0 ? door : { ...door, vendor: door.vendor, has: (feature) => extra.includes(feature) || door.has(feature) },
     memory: {
       read8: (linear, supervisor) => view.getUint8(host(linear, 1, false, supervisor)),
       read16: (linear, supervisor) => view.getUint16(host(linear, 2, false, supervisor), true),
