@@ -71,7 +71,7 @@ const table: Readonly<Record<string, Entry>> = {
   RDPRU: system, RDRAND: system, RDSEED: system, WRMSR: system, RDMSR: system, SYSCALL: system, SYSRET: system, SYSENTER: system, SYSEXIT: system,
   SMSW: system, LMSW: system, CLTS: system, INVD: system, WBNOINVD: system, WBINVD: system, INVLPG: system, INVPCID: system,
   MOVCR: system, MOVDR: system, MONITOR: system, MWAIT: system, MONITORX: system, MWAITX: system, XGETBV: system, XSETBV: system,
-  RDPKRU: system, WRPKRU: system, CLZERO: system, RSM: system,
+  RDPKRU: system, WRPKRU: system, CLZERO: system, RSM: system, FNINIT: system,
   VMRUN: system, VMMCALL: system, VMLOAD: system, VMSAVE: system, STGI: system, CLGI: system, INVLPGA: system, VMCALL: system,
 
   // Known by name only.

@@ -1,11 +1,8 @@
 // The system instructions: mnemonic to function. `vm/run.ts` calls `executeSystem` for every instruction whose meaning says `system`. A
 // function throws GuestFault before anything is committed; when it returns, RIP is where execution goes on.
 import type { Instruction } from '../isa/instruction.ts';
-import { CR4, cr4Of } from '../cpu/controls.ts';
 import { Done } from '../cpu/engine.ts';
-import { AC } from '../cpu/flags.ts';
 import { DS, ES, FS, GS, SS } from '../cpu/segments.ts';
-import { placeOf } from '../cpu/state.ts';
 import type { Machine } from './machine.ts';
 import {
   clearTaskSwitched, getExtendedControl, invalidateCaches, invalidateContext, invalidatePage, loadStatusWord, moveControl, moveDebug, readProtectionKeys,
@@ -76,14 +73,9 @@ export const systemInstructions: Readonly<Record<string, SystemInstruction>> = {
   CLGI: undefinedInstruction, INVLPGA: undefinedInstruction, VMCALL: undefinedInstruction,
 };
 
-const FLAGS_WORD = placeOf('rflagsSystem') >> 2;
-
 /** Does one system instruction; `cpu.nextRip` is behind it. */
 export function executeSystem(machine: Machine, instruction: Instruction): Done {
   const execute = systemInstructions[instruction.mnemonic];
   if (execute === undefined) throw new Error(`${instruction.mnemonic} is not a system instruction`);
-  const { cpu } = machine, before = cpu.u32[FLAGS_WORD]!;
-  const done = execute(machine, instruction);
-  if (((before ^ cpu.u32[FLAGS_WORD]!) & AC) !== 0 && (cr4Of(cpu) & CR4.SMAP) !== 0) machine.alignmentCheckChanged?.();
-  return done;
+  return execute(machine, instruction);
 }
