@@ -1,0 +1,160 @@
+// npm run vectors -- DIR: runs a folder of native vectors in the readings of the instruction set and prints what agrees, by family. The exit
+// code is 0 when every case that was run agrees in every reading that was run, 1 when one differs, 2 when the command line is wrong.
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { grouped, table, type Column } from '../src/cli/text.ts';
+import type { Engine } from '../src/cpu/engine.ts';
+import { createCapabilities } from '../src/model/capabilities.ts';
+import { createReference } from '../src/semantics/reference.ts';
+import { createEngine } from '../src/wasm/index.ts';
+import type { FlatMachine } from './flat-machine.ts';
+import { createBench, readForms, runCase, type Bench, type Case, type Form } from './native-vectors.ts';
+
+const usage = `npm run vectors -- DIR [options]
+
+Runs every FAMILY.jsonl.gz in DIR, in all three readings.
+
+  --family NAMES   only these families, separated by commas
+  --reading NAMES  only these readings: reference, interpreter, translator
+  --mode NUMBERS   only these code sizes: 64, 32, 16
+  --cpu MODEL      processor model (default EPYC-Genoa, which the vectors were taken from)
+  --all            every differing form, not only the first of each family
+  --json           the result as JSON
+`;
+
+const readings: Readonly<Record<string, (machine: FlatMachine) => Engine>> = {
+  reference: createReference,
+  interpreter: machine => createEngine('interpreter', machine),
+  translator: machine => createEngine('translator', machine),
+};
+
+/** A fresh engine after so many forms: V8 gives every module that imports a table a copy of its own of that table. */
+const FORMS_PER_BENCH = 64;
+
+interface Tally { agreed: number; excluded: number; differing: number; reasons: Record<string, number>; examples: Record<string, string> }
+interface Family { readonly name: string; cases: number; readonly tallies: Record<string, Tally> }
+
+function fail(message: string): never {
+  process.stderr.write(`vectors: ${message}\n\n${usage}`);
+  process.exit(2);
+}
+
+const { values, positionals } = readArguments();
+const folder = positionals[0] ?? fail('which folder holds the vectors?');
+if (!existsSync(folder)) fail(`there is no folder ${folder}`);
+const chosen = (text: string | undefined, all: readonly string[], what: string): readonly string[] => {
+  const names = text?.split(',') ?? all;
+  for (const name of names) if (!all.includes(name)) fail(`there is no ${what} ${name}; there are ${all.join(', ')}`);
+  return names;
+};
+const suffix = '.jsonl.gz';
+const names = chosen(values.family, readdirSync(folder).filter(name => name.endsWith(suffix)).map(name => name.slice(0, -suffix.length)).sort(), 'family');
+if (names.length === 0) fail(`${folder} holds no file that ends in ${suffix}`);
+const modes = chosen(values.mode, ['64', '32', '16'], 'mode').map(Number);
+
+const { benches, absent } = openBenches(chosen(values.reading, Object.keys(readings), 'reading'));
+if (Object.keys(benches).length === 0) fail(`no reading can be run: ${Object.values(absent).join('; ')}`);
+const families = names.map(runFamily);
+const differing = families.some(({ tallies }) => Object.values(tallies).some(tally => tally.differing > 0));
+if (values.json) process.stdout.write(`${JSON.stringify({ agrees: !differing, readings: Object.keys(benches), absent, families }, undefined, 1)}\n`);
+else print();
+process.exitCode = differing ? 1 : 0;
+
+function readArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        family: { type: 'string' }, reading: { type: 'string' }, mode: { type: 'string' }, cpu: { type: 'string', default: 'EPYC-Genoa' },
+        all: { type: 'boolean', default: false }, json: { type: 'boolean', default: false },
+      },
+    });
+  } catch (error) {
+    return fail((error as Error).message);
+  }
+}
+
+function freshBench(reading: string): Bench {
+  return createBench(createCapabilities(values.cpu), readings[reading]!);
+}
+
+/** A machine for each reading; a reading that cannot be had says why. */
+function openBenches(wanted: readonly string[]): { benches: Record<string, Bench>; absent: Record<string, string> } {
+  const benches: Record<string, Bench> = {}, absent: Record<string, string> = {};
+  for (const reading of wanted) {
+    try {
+      benches[reading] = freshBench(reading);
+    } catch (error) {
+      absent[reading] = (error as Error).message;
+    }
+  }
+  return { benches, absent };
+}
+
+function runFamily(name: string): Family {
+  const family: Family = { name, cases: 0, tallies: {} };
+  for (const reading of Object.keys(benches)) family.tallies[reading] = { agreed: 0, excluded: 0, differing: 0, reasons: {}, examples: {} };
+  let forms = 0;
+  for (const form of readForms(join(folder, name + suffix))) {
+    if (!modes.includes(form.mode)) continue;
+    if (++forms % FORMS_PER_BENCH === 0) for (const reading of Object.keys(benches)) benches[reading] = freshBench(reading);
+    for (const test of form.cases) {
+      family.cases++;
+      for (const [reading, bench] of Object.entries(benches)) count(family.tallies[reading]!, bench, form, test);
+    }
+  }
+  return family;
+}
+
+function count(tally: Tally, bench: Bench, form: Form, test: Case): void {
+  const { excluded, differs } = attempt(bench, form, test);
+  if (excluded !== undefined) {
+    tally.excluded++;
+    tally.reasons[excluded] = (tally.reasons[excluded] ?? 0) + 1;
+  } else if (differs.length === 0) tally.agreed++;
+  else {
+    tally.differing++;
+    const key = `${form.code} ${form.mode}`;
+    tally.examples[key] ??= `${test.b} ${JSON.stringify(test.i)}: ${differs.join('; ')}`;
+  }
+}
+
+/** A reading that breaks on a case differs there. */
+function attempt(bench: Bench, form: Form, test: Case): ReturnType<typeof runCase> {
+  try {
+    return runCase(bench, form, test);
+  } catch (error) {
+    return { differs: [`broke: ${(error as Error).message}`] };
+  }
+}
+
+function print(): void {
+  const ran = Object.keys(benches);
+  const columns: Column[] = [{ title: 'family' }, { title: 'cases', right: true }, { title: 'excluded', right: true },
+    ...ran.flatMap((reading): Column[] => [{ title: reading, right: true }, { title: 'differ', right: true }])];
+  const sum = (of: (family: Family) => number): number => families.reduce((total, family) => total + of(family), 0);
+  const row = (name: string, of: (pick: (family: Family) => number) => number): string[] => [
+    name, grouped(of(family => family.cases)), grouped(of(family => Math.max(...ran.map(reading => family.tallies[reading]!.excluded)))),
+    ...ran.flatMap(reading => [grouped(of(family => family.tallies[reading]!.agreed)), grouped(of(family => family.tallies[reading]!.differing))]),
+  ];
+  process.stdout.write(table(columns, [...families.map(family => row(family.name, pick => pick(family))), row('all', sum)]));
+  for (const [reading, reason] of Object.entries(absent)) process.stdout.write(`\n${reading} was not run: ${reason}\n`);
+  printReasons(ran);
+  for (const reading of ran) printExamples(reading);
+}
+
+function printReasons(ran: readonly string[]): void {
+  const rows = families.flatMap(({ name, tallies }) =>
+    Object.entries(tallies[ran[0] ?? '']?.reasons ?? {}).map(([reason, cases]) => [name, grouped(cases), reason]));
+  if (rows.length > 0) process.stdout.write(`\n${table([{ title: 'excluded' }, { title: 'cases', right: true }, { title: 'because' }], rows)}`);
+}
+
+function printExamples(reading: string): void {
+  for (const { name, tallies } of families) {
+    const examples = Object.entries(tallies[reading]!.examples);
+    if (examples.length === 0) continue;
+    process.stdout.write(`\n${reading} differs in ${name}: ${examples.length} forms\n`);
+    for (const [form, example] of values.all ? examples : examples.slice(0, 1)) process.stdout.write(`  ${form} ${example}\n`);
+  }
+}
