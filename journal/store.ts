@@ -269,7 +269,8 @@ function readerOf(path: string, database: Database.Database): Journal {
   }
 
   function event(seq: number): Recorded {
-    for (const found of stored(seq)) return { seq, at: found.at, event: decode(found) };
+    const found = stored(seq).next();
+    if (!found.done) return { seq, at: found.value.at, event: decode(found.value) };
     throw new JournalError('no-such-position', `The journal has no event ${seq}; its last is ${length - 1}.`);
   }
 

@@ -1,5 +1,5 @@
 // The journal as a file: what goes in comes out, nothing changes afterwards, and what breaks the format is named.
-import { createRequire } from 'node:module';
+import Database from 'better-sqlite3';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -11,7 +11,6 @@ import { decodeState, resolvePages } from '../../journal/snapshots.ts';
 import { addBookmark, createJournal, openJournal } from '../../journal/store.ts';
 import { header, kindNames, page, readAll, sampleEvent, temporaryFolder, writeSample } from './sample.ts';
 
-const Database = createRequire(import.meta.url)('better-sqlite3') as typeof import('better-sqlite3');
 const folder = temporaryFolder();
 const at = { vcpu: 0, icount: 0, level: 1 as const, smm: false };
 
