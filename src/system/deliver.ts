@@ -164,7 +164,7 @@ function deliverLong(machine: Machine, vector: number, kind: EventKind, errorCod
   scratch[word++] = u32[RSP_WORD + 1]!;
   scratch[word++] = u32[SS_SELECTOR]!;
   scratch[word] = 0;
-  storeWords(machine, newLow, newHigh, 2 * items, scratch, newCpl !== 3);
+  storeWords(machine, newLow, newHigh, 2 * items, scratch, newCpl !== 3 && cpl === 3);
 
   u32[RIP_WORD] = targetLow;
   u32[RIP_WORD + 1] = targetHigh;
@@ -270,7 +270,7 @@ export function innerStack(machine: Machine, cpl: number, external: number): Inn
     selector, descriptor,
     stack: {
       base: baseOf(descriptor.low, descriptor.high), limit: limitOf(descriptor.low, descriptor.high), attributes,
-      mask: isBig(attributes) ? 0xffffffff : 0xffff, pointer, rsp: BigInt(pointer), supervisor: cpl !== 3, errorCode: code,
+      mask: isBig(attributes) ? 0xffffffff : 0xffff, pointer, rsp: BigInt(pointer), supervisor: cpl !== 3 && cpu.cpl === 3, errorCode: code,
     },
   };
 }

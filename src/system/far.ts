@@ -218,7 +218,7 @@ function callGateLong(machine: Machine, selector: number, descriptor: Descriptor
     scratch[2 * index] = Number(item & 0xffffffffn);
     scratch[2 * index + 1] = Number(item >> 32n);
   });
-  storeWords(machine, Number(pointer & 0xffffffffn), Number(pointer >> 32n), 2 * items.length, scratch, cpl !== 3);
+  storeWords(machine, Number(pointer & 0xffffffffn), Number(pointer >> 32n), 2 * items.length, scratch, isInner && cpu.cpl === 3);
   enterCode(machine, selector, descriptor, cpl, offset);
   if (isInner) setNullSegment(machine, SS, cpl);
   cpu.rsp = pointer;

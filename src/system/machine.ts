@@ -58,8 +58,6 @@ export interface Machine {
   apicWrite?(register: number, value: bigint): void;
   /** CR0, CR3, CR4, EFER, privilege, A20 or PKRU changed in a way that the TLB must know. `global` drops global pages too. */
   flushTlb(global: boolean): void;
-  /** RFLAGS.AC changed while CR4.SMAP is set: what the supervisor may do with user pages changed. */
-  alignmentCheckChanged?(): void;
   /** One linear page (INVLPG). */
   flushPage(linear: bigint): void;
   /** Debug registers changed: the memory system re-arms data breakpoints. */
