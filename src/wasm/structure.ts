@@ -16,7 +16,7 @@ const headOf = (item: Item): number => ('block' in item ? item.block : item.head
 const blocksOf = (item: Item): readonly number[] => ('block' in item ? [item.block] : item.items.flatMap(blocksOf));
 
 /** Nodes in reverse postorder from node 0; unreachable ones follow. */
-function reversePostorder(successors: readonly (readonly number[])[]): number[] {
+function reversePostorder(successors: readonly (readonly number[])[], fromHead: ReadonlySet<number>): number[] {
   const seen = new Uint8Array(successors.length);
   const order: number[] = [];
   const visit = (start: number): void => {
@@ -35,7 +35,6 @@ function reversePostorder(successors: readonly (readonly number[])[]): number[] 
     }
   };
   // Later roots are visited first so that, reversed, node 0 leads.
-  const fromHead = reachable(successors);
   for (let node = successors.length - 1; node > 0; node--) if (!fromHead.has(node) && !seen[node]) visit(node);
   visit(0);
   return order.reverse();
@@ -48,7 +47,9 @@ function reachable(successors: readonly (readonly number[])[]): ReadonlySet<numb
 }
 
 /** Immediate dominators by the iterative method of Cooper, Harvey and Kennedy; `rank` is the position in reverse postorder. */
-function dominators(order: readonly number[], rank: readonly number[], predecessors: readonly (readonly number[])[]): number[] {
+function dominators(
+  order: readonly number[], rank: readonly number[], predecessors: readonly (readonly number[])[], fromHead: ReadonlySet<number>,
+): number[] {
   const dominator = new Array<number>(order.length).fill(-1);
   dominator[order[0]!] = order[0]!;
   const meet = (left: number, right: number): number => {
@@ -62,8 +63,8 @@ function dominators(order: readonly number[], rank: readonly number[], predecess
   for (let changed = true; changed;) {
     changed = false;
     for (const node of order.slice(1)) {
-      const known = predecessors[node]!.filter((each) => dominator[each] !== -1);
-      // A node that only dispatch reaches hangs below the root.
+      // What only dispatch reaches hangs below the head.
+      const known = fromHead.has(node) ? predecessors[node]!.filter((each) => dominator[each] !== -1) : [];
       const found = known.length > 0 ? known.reduce(meet) : order[0]!;
       if (dominator[node] !== found) {
         dominator[node] = found;
@@ -79,12 +80,13 @@ function dominators(order: readonly number[], rank: readonly number[], predecess
  */
 export function structure(successors: readonly (readonly number[])[], entries: readonly number[]): readonly Item[] {
   const count = successors.length;
-  const order = reversePostorder(successors);
+  const fromHead = reachable(successors);
+  const order = reversePostorder(successors, fromHead);
   const rank = new Array<number>(count);
   order.forEach((node, position) => { rank[node] = position; });
   const predecessors: number[][] = successors.map(() => []);
   successors.forEach((targets, node) => { for (const target of targets) predecessors[target]!.push(node); });
-  const dominator = dominators(order, rank, predecessors);
+  const dominator = dominators(order, rank, predecessors, fromHead);
   const dominates = (above: number, node: number): boolean => {
     for (let each = node; ; each = dominator[each]!) {
       if (each === above) return true;
