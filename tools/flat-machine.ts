@@ -4,7 +4,7 @@ import { is64Bit, isCanonical } from '../src/cpu/controls.ts';
 import { Access, Done, Stop, Written, type Engine, type Services } from '../src/cpu/engine.ts';
 import { isExpandDown, isReadable, isWritable } from '../src/cpu/segments.ts';
 import {
-  bindCpu, placeOfArea, RAM, resetCpu, TLB_ENTRIES, TLB_ENTRY_SIZE, TLB_READ_USER, TLB_WRITE_USER, type Cpu,
+  bindCpu, placeOfArea, RAM, resetCpu, TLB_ENTRIES, TLB_ENTRY_SIZE, tlbOffset, TLB_READ_USER, TLB_WRITE_USER, type Cpu,
 } from '../src/cpu/state.ts';
 import { segmentNames, type CodeSize, type HasFeature } from '../src/isa/instruction.ts';
 import type { Capabilities } from '../src/model/capabilities.ts';
@@ -109,7 +109,7 @@ function servicesOf(cpu: Cpu, filled: Set<number>, capability: Capabilities): Se
   };
 
   const fillTlb = (linear: bigint, region: Region, kind: 'read' | 'write'): void => {
-    const entry = (kind === 'read' ? TLB_READ_USER : TLB_WRITE_USER) + Number(linear >> 12n & BigInt(TLB_ENTRIES - 1)) * TLB_ENTRY_SIZE;
+    const entry = (kind === 'read' ? TLB_READ_USER : TLB_WRITE_USER) + tlbOffset(Number(linear & 0xffffffffn));
     cpu.u64[entry >> 3] = linear & ~0xfffn;
     cpu.u32[entry + 8 >> 2] = RAM + region.ramOffset - region.linear >>> 0;
     filled.add(entry);

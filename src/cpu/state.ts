@@ -113,6 +113,9 @@ export const ZERO_CELL = VCPU_FILE + VCPU_FILE_SIZE - 16;
  * All-ones is an empty tag. */
 export const TLB_ENTRIES = 1024;
 export const TLB_ENTRY_SIZE = 16;
+/** The place of a linear address (its low 32 bits) in each of them. Two parts of the page number are mixed, so that buffers a power of
+ * two apart do not fight for one entry. Engines compute the same in line. */
+export const tlbOffset = (low: number): number => (low >>> 8 ^ low >>> 18) & (TLB_ENTRIES - 1) * TLB_ENTRY_SIZE;
 const tlbSize = TLB_ENTRIES * TLB_ENTRY_SIZE;
 export const TLB = 0x10000;
 export const TLB_READ_SUPERVISOR = TLB;

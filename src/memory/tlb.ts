@@ -1,7 +1,7 @@
 // The four inline TLBs, kept coherent with the page tables: whatever page a walk read is tracked, and a write to it drops what was derived
 // from it. So an entry is never stale, INVLPG has nothing to do, and dropping everything is always allowed and never visible. Called by
 // the access paths of `vm/`; engines only probe.
-import { RAM, TLB, TLB_ENTRIES, TLB_ENTRY_SIZE, TLB_END, TLB_READ_SUPERVISOR, TLB_READ_USER, TLB_WRITE_SUPERVISOR, TLB_WRITE_USER } from '../cpu/state.ts';
+import { RAM, TLB, TLB_ENTRIES, TLB_ENTRY_SIZE, TLB_END, tlbOffset, TLB_READ_SUPERVISOR, TLB_READ_USER, TLB_WRITE_SUPERVISOR, TLB_WRITE_USER } from '../cpu/state.ts';
 import { PAGE_SIZE } from './addresses.ts';
 import { granuleMask, hostOfPage, PageFlag, TRACKED, WRITTEN } from './ram.ts';
 import type { Ram } from './ram.ts';
@@ -118,7 +118,7 @@ export function createTlb(ram: Ram): Tlb {
   }
 
   function dropPage(low: number, high: number): void {
-    const page = (low & -PAGE_SIZE) >>> 0, index = (low >>> 12 & TLB_ENTRIES - 1) * TLB_ENTRY_SIZE >> 2;
+    const page = (low & -PAGE_SIZE) >>> 0, index = tlbOffset(low) >> 2;
     for (let at = (TLB >> 2) + index; at < TLB_END >> 2; at += TLB_ENTRIES * TLB_ENTRY_SIZE >> 2) {
       if (u32[at] !== page || u32[at + 1] !== high >>> 0) continue;
       u32[at] = EMPTY;
@@ -145,7 +145,7 @@ export function createTlb(ram: Ram): Tlb {
   }
 
   function enter(table: number, low: number, high: number, page: number): number {
-    const at = table + (low >>> 12 & TLB_ENTRIES - 1) * TLB_ENTRY_SIZE >> 2, start = low & -PAGE_SIZE;
+    const at = table + tlbOffset(low) >> 2, start = low & -PAGE_SIZE;
     u32[at] = start;
     u32[at + 1] = high;
     u32[at + 2] = RAM + page * PAGE_SIZE - start;
@@ -169,7 +169,7 @@ export function createTlb(ram: Ram): Tlb {
 
   function probe(low: number, high: number, length: number, user: boolean, write: boolean): number {
     const table = user ? (write ? TLB_WRITE_USER : TLB_READ_USER) : write ? TLB_WRITE_SUPERVISOR : TLB_READ_SUPERVISOR;
-    const at = table + (low >>> 12 & TLB_ENTRIES - 1) * TLB_ENTRY_SIZE >> 2;
+    const at = table + tlbOffset(low) >> 2;
     if (u32[at] !== (low & -PAGE_SIZE) >>> 0 || u32[at + 1] !== high >>> 0 || (low & 0xfff) + length > PAGE_SIZE) return 0;
     return (u32[at + 2]! + low) >>> 0;
   }

@@ -48,6 +48,11 @@ export function pushHit(code: Code, target: Target, write: boolean, entry: numbe
   code.i64Small(8);
   code.op(Op.i64ShrU);
   code.op(Op.i32WrapI64);
+  code.tee(entry);
+  code.get(entry);
+  code.i32(10);
+  code.op(Op.i32ShrU);
+  code.op(Op.i32Xor);
   code.i32((TLB_ENTRIES - 1) * 16);
   code.op(Op.i32And);
   code.tee(entry);
@@ -127,6 +132,13 @@ export function emitRead(code: Code, core: Core, target: Target, entry: number, 
   code.end();
 }
 
+/** Raises what a write would raise, and nothing else. */
+export function emitProbe(code: Code, core: Core, target: Target, scratch: number): void {
+  pushSlow(code, core, target, Access.write | Access.probe);
+  code.set(scratch);
+  leaveIfZero(code, core, scratch);
+}
+
 /** For bytes that are read and then written: `host` is where to read them, `writable` the same, or 0 when the write must go the slow way. */
 export function emitReadForWrite(code: Code, core: Core, target: Target, entry: number, host: number, writable: number): void {
   pushHit(code, target, true, entry);
@@ -136,9 +148,7 @@ export function emitReadForWrite(code: Code, core: Core, target: Target, entry: 
   code.set(writable);
   code.else();
   // What a write would raise comes first.
-  pushSlow(code, core, target, Access.write | Access.probe);
-  code.set(host);
-  leaveIfZero(code, core, host);
+  emitProbe(code, core, target, host);
   pushSlow(code, core, target, 0);
   code.set(host);
   leaveIfZero(code, core, host);

@@ -217,6 +217,13 @@ export function instantiateCore(memory: WebAssembly.Memory, table: WebAssembly.T
     const done = code.local(I32);
     setRip(code);
     setBudget(code, 1);
+    code.i32(0);
+    code.get(RECORD);
+    code.load(Op.i64Load, Field.rip);
+    code.get(RECORD);
+    code.load(Op.i64Load8U, Field.length);
+    code.op(Op.i64Add);
+    code.store(Op.i64Store, placeOf('nextRip'));
     code.get(0);
     code.call(imported.system);
     code.tee(done);

@@ -27,6 +27,7 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has }: E
   if (kind === 'translator') throw new Error('the translator is not there yet');
   const { u32 } = cpu;
   const budgetWord = placeOf('budget') >> 2, reserveWord = Cell.reserve >> 2, countWord = Cell.count >> 2;
+  const nextRipHigh = (placeOf('nextRip') + 4) >> 2;
   const table = new WebAssembly.Table({ element: 'anyfunc', initial: TABLE_SIZE });
   const core = instantiateCore(memory, table, {
     readSlow: (access) => services.readSlow(access),
@@ -36,6 +37,7 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has }: E
     isTarget: () => (isTarget(cpu) ? 1 : 0),
     system(record) {
       const { generation } = blocks;
+      if (blocks.mode.codeSize !== 64) u32[nextRipHigh] = 0;
       const done = services.system(blocks.instructionAt(record));
       switch (done) {
         case Done.next: case Done.repeat:

@@ -6,7 +6,7 @@ import { placeOf, placeOfGeneral } from '../cpu/state.ts';
 import type { MemoryOperand, RegisterOperand, SegmentName } from '../isa/instruction.ts';
 import { segmentNames } from '../isa/instruction.ts';
 import { generalRegisters, type Expr, type GeneralRegister } from '../semantics/expr.ts';
-import { emitRead, emitReadForWrite, emitWrite, locate, type Target } from './access.ts';
+import { emitProbe, emitRead, emitReadForWrite, emitWrite, locate, type Target } from './access.ts';
 import { COUNT, RECORD, HANDLER, dispatchNext, dispatchTo, emitCount, pushJumpHit, typeOf as signatureOf, type Core } from './core.ts';
 import { Emitter, Upper, type Binding, type Functions } from './emit.ts';
 import { I32, I64, Op, type Code, type Module } from './encode.ts';
@@ -438,6 +438,11 @@ function checkTarget(handler: Handler): void {
   }
   code.op(Op.i32Eqz);
   code.if();
+  // A store that faults comes before (Zen 4, native vectors).
+  const { store } = shape.outcome;
+  emitter.enterScope();
+  if (store) emitProbe(code, core, implicitTarget(handler, store.segment, store.address, store.value.width, emitter), entry);
+  emitter.leaveScope();
   code.get(RECORD);
   code.get(COUNT);
   code.i32(13);

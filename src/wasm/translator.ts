@@ -307,6 +307,11 @@ export function translateRegion(
     code.op(Op.i32WrapI64);
     code.i32(8);
     code.op(Op.i32ShrU);
+    code.tee(entryPlace);
+    code.get(entryPlace);
+    code.i32(10);
+    code.op(Op.i32ShrU);
+    code.op(Op.i32Xor);
     code.i32((TLB_ENTRIES - 1) << 4);
     code.op(Op.i32And);
     code.tee(entryPlace);
