@@ -33,8 +33,6 @@ export interface Model {
   readonly rows: ReadonlyMap<number, ReadonlyMap<number, CpuidRow>>;
   readonly maxBasicLeaf: number;
   readonly maxExtendedLeaf: number;
-  /** Feature MSRs: index, value. */
-  readonly msrs: ReadonlyMap<number, bigint>;
   /** What the core works with: `has()`. */
   readonly present: ReadonlySet<string>;
   /** What CPUID shows. */
@@ -221,8 +219,7 @@ function decide(features: ReadonlySet<string>, asked: ReadonlySet<string>) {
   const present = new Set<string>(), claimed = new Set<string>();
   const masked: Model['masked'][number][] = [];
   for (const name of features) {
-    const row = featureRows[name];
-    const word = row ? support[row[5]] : support.speculation;
+    const word = support[featureRows[name]?.[5] ?? msrFeatures[name]![2]];
     if (word.present) present.add(name);
     if (word.claimed) claimed.add(name);
     else masked.push({ feature: name, asked: asked.has(name), present: word.present, why: word.why });
@@ -309,10 +306,7 @@ export function resolveModel(spec: string): Model {
   writeFeatureBits(rows, claimed, vendor);
   for (const [leaf, owner] of Object.entries(leafOwner)) if (!claimed.has(owner)) rows.delete(Number(leaf));
   writeWidths(rows, present, wish.physicalBits);
-  return {
-    name, vendor, brand: head.brand, rows, maxBasicLeaf: head.maxBasic, maxExtendedLeaf: head.maxExtended,
-    msrs: present.has('arch-capabilities') ? head.msrs : new Map(), present, claimed, masked,
-  };
+  return { name, vendor, brand: head.brand, rows, maxBasicLeaf: head.maxBasic, maxExtendedLeaf: head.maxExtended, present, claimed, masked };
 }
 
 const ZEROS: CpuidRow = [0, 0, 0, 0];
