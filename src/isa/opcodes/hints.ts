@@ -3,7 +3,7 @@
 import type { Row } from './row.ts';
 
 export const hints: readonly Row[] = [
-  ['PAUSE', 'F3 90'],
+  ['PAUSE', 'F3 90', '', 'nob'],
   ['NOP', '90', '', 'nob'],
   ['PREFETCH', '0F 0D /0', 'M'],
   ['PREFETCHW', '0F 0D /1', 'M'],
