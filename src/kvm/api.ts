@@ -33,6 +33,8 @@ export interface Vcpu {
   setSregs(sregs: Sregs): void;
   getMsr(index: number): bigint;
   setMsr(index: number, value: bigint): void;
+  /** KVM_TRANSLATE: the guest-physical address behind a linear one, seen by a supervisor; undefined where nothing is mapped. Changes nothing. */
+  translate(linear: bigint): number | undefined;
   /** KVM_INTERRUPT: queues external interrupt `vector` (no in-kernel irqchip). */
   interrupt(vector: number): void;
   /** KVM_NMI. */

@@ -35,6 +35,7 @@ export function vcpuOf(machine: VirtualMachine, id: number): Vcpu {
       machine.activate(id);
       machine.writeMsr(index, value);
     },
+    translate: (linear) => machine.translate(id, linear),
     interrupt(vector) {
       if (!Number.isInteger(vector) || vector < 0 || vector > 255) throw new Errno('EINVAL', `there is no interrupt vector ${vector}`);
       machine.activate(id);

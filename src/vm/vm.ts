@@ -7,6 +7,7 @@ import { Activity, bindCpu, RAM, resetCpu, VCPU_FILE, VCPU_FILE_SIZE, type Cpu }
 import { PAGE_SIZE } from '../memory/addresses.ts';
 import { checkSlot, createRam, hostOfPage, PageFlag, pageOfEntry, type Ram, type Slot } from '../memory/ram.ts';
 import { createTlb } from '../memory/tlb.ts';
+import { Reason } from '../memory/walk.ts';
 import { createCapabilities, type Capabilities } from '../model/capabilities.ts';
 import { createReference } from '../semantics/reference.ts';
 import { GuestFault } from '../system/machine.ts';
@@ -45,6 +46,8 @@ export interface VirtualMachine {
   readMsr(index: number): bigint;
   writeMsr(index: number, value: bigint): void;
   readPhysical64(physical: number): bigint;
+  /** Guest-physical address behind a linear one, seen by a supervisor of this vCPU; undefined where nothing is mapped. Leaves no trace. */
+  translate(id: number, linear: bigint): number | undefined;
   digest(id: number): string;
   saveVcpu(id: number): Uint8Array;
   loadVcpu(id: number, bytes: Uint8Array): void;
@@ -167,6 +170,11 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
       runner.refresh();
     },
     readPhysical64: (physical) => runner.machine.memory.readPhysical64(physical),
+    translate(id, linear) {
+      activate(id);
+      const low = Number(linear & 0xffffffffn), high = Number(BigInt.asIntN(64, linear) >> 32n), { walker } = tlb;
+      return walker.walk(low | 0, high, Reason.quiet | Reason.implicit) === -1 ? walker.frame * PAGE_SIZE + low % PAGE_SIZE : undefined;
+    },
     digest(id) {
       activate(id);
       return digestText(digestVcpu(cpu));
