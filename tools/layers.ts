@@ -37,10 +37,7 @@ export const rooms: Readonly<Record<string, Room>> = {
 /** Packages that a single file may import. */
 export const packageOfFile: Readonly<Record<string, readonly string[]>> = {
   'journal/store.ts': ['better-sqlite3'],
-  // Hashes only.
-  'journal/pages.ts': ['node:crypto'],
   'journal/codec.ts': ['msgpackr'],
-  'journal/pages.ts': ['node:crypto'],
   'src/vm/evolve.ts': ['immer'],
 };
 
