@@ -23,6 +23,20 @@ export function hashPage(bytes: Uint8Array): Uint8Array {
 /** SHA-256 of some bytes, as hex. */
 export const sha256 = (...parts: readonly Uint8Array[]): string => parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest('hex');
 
+/** SHA-256 over a whole machine: parts in the caller's order, then every page of RAM that is not zero, with its number. */
+export function digestMachine(parts: readonly Uint8Array[], pageCount: number, page: (number: number) => Uint8Array): string {
+  const hash = createHash('sha256'), number = new Uint32Array(1);
+  for (const part of parts) hash.update(part);
+  for (let index = 0; index < pageCount; index++) {
+    const bytes = page(index);
+    if (isZeroPage(bytes)) continue;
+    number[0] = index;
+    hash.update(number);
+    hash.update(bytes);
+  }
+  return hash.digest('hex').slice(0, 2 * HASH_BYTES);
+}
+
 /** What the recorder knows about RAM: the hash of every page as of the last snapshot. RAM begins as zeros. */
 export interface PageTable {
   /** Takes a page's content; returns its hash when that changed, and undefined when not. */
