@@ -18,7 +18,7 @@ const UD = 6, GP = 13;
 const LIMIT = 64, ROOM = (2 * LIMIT + 2) * RECORD_SIZE;
 
 /** Code is filed by mode and, where the code segment is not flat, by its base and limit. */
-interface Context {
+export interface Context {
   readonly mode: Mode;
   readonly csBase: bigint;
   readonly csLimit: number;
@@ -28,7 +28,7 @@ interface Context {
 }
 
 /** A page of RAM as code, seen at one instruction pointer. */
-interface Page {
+export interface Page {
   readonly context: Context;
   readonly ramPage: number;
   /** Instruction pointer of the page's first byte. */
@@ -66,6 +66,12 @@ export interface Blocks {
   flushAddresses(): void;
   invalidate(ramOffset: number, length: number): void;
   reset(): void;
+  /** Where the last `find` was: its page, if the record lies in one, and the offset in it. */
+  readonly foundPage: Page | undefined;
+  readonly foundOffset: number;
+  /** Told before decoded code goes: bytes of a page, or everything. */
+  onDrop?: (page: Page, start: number, end: number) => void;
+  onReset?: () => void;
   /** Counts resets: whoever keeps a record across a call must look whether it is still the same. */
   readonly generation: number;
 }
@@ -77,6 +83,7 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
   let oldestCache = 0;
   let current: Context | undefined, currentKey = -1;
   let pagesByNumber: Page[] = [];
+  let foundPage: Page | undefined, foundOffset = 0;
   /** Code pages by RAM page, and blocks that reach into a page from the one before. */
   const codePages = new Map<number, Page[]>(), crossing = new Map<number, Block[]>();
   let instructions: (Instruction | undefined)[] = [];
@@ -179,6 +186,7 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
   // ── Finding ──
 
   function find(): number {
+    foundPage = undefined;
     const ram = services.fetch(0);
     if (ram === -1) return -1;
     if (ram === -2) {
@@ -187,12 +195,14 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
       return outsideRecord;
     }
     const page = pageAt(ram);
-    let record = page.records[ram & 0xfff]!;
+    foundOffset = ram & 0xfff;
+    let record = page.records[foundOffset]!;
     if (record === 0) {
-      record = decodeBlock(page, ram & 0xfff, true);
+      record = decodeBlock(page, foundOffset, true);
       if (record === 0) return find();
       if (record < 0) return record;
     }
+    if (page.records[foundOffset] === record) foundPage = page;
     remember(record);
     return record;
   }
@@ -245,7 +255,7 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
    * the page (with `mayFetch`, such a one was fetched, and the fault is in the vCPU file). */
   function decodeBlock(page: Page, offset: number, mayFetch: boolean): number {
     if (free + ROOM > RECORDS_END) {
-      reset();
+      blocks.reset();
       return 0;
     }
     const { context } = page;
@@ -463,6 +473,7 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
       for (const page of codePages.get(ramPage) ?? []) {
         const touched = page.blocks.filter((block) => block.offset < end && block.end > start);
         if (touched.length === 0) continue;
+        blocks.onDrop?.(page, start, end);
         page.blocks = page.blocks.filter((block) => block.offset >= end || block.end <= start);
         touched.forEach(kill);
       }
@@ -478,9 +489,14 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     }
   }
 
-  reset();
-  return {
-    enterMode, find, link, invalidate, reset,
+  const blocks: Blocks = {
+    enterMode, find, link, invalidate,
+    get foundPage() { return foundPage; },
+    get foundOffset() { return foundOffset; },
+    reset() {
+      blocks.onReset?.();
+      reset();
+    },
     get mode() { return current!.mode; },
     get generation() { return generation; },
     instructionAt: (record) => instructions[indexOf(record)]!,
@@ -488,6 +504,8 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
       for (let k = 0; k < JUMP_CACHE_COUNT; k++) flushCache(k);
     },
   };
+  reset();
+  return blocks;
 }
 
 const movesAlways: ReadonlySet<string> = new Set([

@@ -2,6 +2,7 @@
 // while it decodes, and by `index.ts`.
 import { importCore, Slot, type CoreExports } from './core.ts';
 import { Module } from './encode.ts';
+import type { Functions } from './emit.ts';
 import { createFunctions } from './functions.ts';
 import { emitHandler } from './interpreter.ts';
 import type { Shape } from './shapes.ts';
@@ -13,6 +14,7 @@ export interface Handlers {
   build(): void;
   /** A free slot, for functions of others. */
   allocate(): number;
+  readonly functions: Functions;
   readonly count: number;
 }
 
@@ -25,7 +27,7 @@ export function createHandlers(memory: WebAssembly.Memory, table: WebAssembly.Ta
   };
   const functions = createFunctions(table, allocate);
   return {
-    allocate,
+    allocate, functions,
     get count() { return slots.size; },
     slotOf(shape) {
       let slot = slots.get(shape);

@@ -5,10 +5,11 @@ import { is64Bit, isCanonical } from '../cpu/controls.ts';
 import { isExpandDown, isReadable, isWritable } from '../cpu/segments.ts';
 import { Attribute, placeOf, type Cpu } from '../cpu/state.ts';
 import type { HasFeature } from '../isa/instruction.ts';
-import { createBlocks } from './blocks.ts';
+import { createBlocks, type Page } from './blocks.ts';
 import { instantiateCore, LOOKUP, MOVED, REPEAT } from './core.ts';
 import { createHandlers } from './handlers.ts';
 import { Cell } from './layout.ts';
+import { createRegions } from './regions.ts';
 
 export type EngineKind = 'interpreter' | 'translator' | 'auto';
 
@@ -19,12 +20,13 @@ export interface EngineParts {
   readonly has: HasFeature;
 }
 
-/** Instructions between two looks at where time is spent. */
-const SLICE = 0x3fffffff;
+/** Instructions between two looks at where time is spent: few while there is something to translate, more when there is not. */
+const NO_SLICE = 0x3fffffff, SHORTEST_SLICE = { interpreter: NO_SLICE, translator: 300, auto: 0x4000 } as const, LONGEST_SLICE = 0x100000;
+/** Looks that find the same place before it is translated. */
+const THRESHOLD = { interpreter: 0, translator: 1, auto: 2 } as const;
 const TABLE_SIZE = 1024;
 
 export function createEngine(kind: EngineKind, { memory, cpu, services, has }: EngineParts): Engine {
-  if (kind === 'translator') throw new Error('the translator is not there yet');
   const { u32 } = cpu;
   const budgetWord = placeOf('budget') >> 2, reserveWord = Cell.reserve >> 2, countWord = Cell.count >> 2;
   const nextRipHigh = (placeOf('nextRip') + 4) >> 2;
@@ -58,25 +60,37 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has }: E
   });
   const handlers = createHandlers(memory, table, core);
   const blocks = createBlocks(cpu, services, has, handlers);
+  const regions = createRegions({ memory, u32, table, core, handlers, instructionAt: (record) => blocks.instructionAt(record), threshold: THRESHOLD[kind] });
+  blocks.onDrop = regions.drop;
+  blocks.onReset = regions.reset;
+  let slice: number = SHORTEST_SLICE[kind];
 
   /** Splits the budget into what runs now and what is held back. */
   function setCount(): void {
     const budget = u32[budgetWord]!;
-    const count = Math.min(budget, SLICE);
+    const count = Math.min(budget, slice);
     u32[reserveWord] = budget - count;
     u32[countWord] = count;
+  }
+
+  /** A slice ended here. */
+  function lookAt(page: Page, offset: number): void {
+    if (regions.sample(page, offset)) slice = Math.min(2 * slice, Math.max(LONGEST_SLICE, slice));
+    else slice = SHORTEST_SLICE[kind];
   }
 
   return {
     run() {
       blocks.enterMode();
       if (!blocks.mode.flatData || !blocks.mode.flatCode || blocks.mode.codeSize !== 64) setSegmentEnds(cpu);
-      for (;;) {
+      for (let look = false; ;) {
         if (u32[budgetWord] === 0) return Stop.budget;
         const record = blocks.find();
         if (record < 0) return Stop.fault;
+        if (look && blocks.foundPage) lookAt(blocks.foundPage, blocks.foundOffset);
         setCount();
         const reason = core.enter(record, u32[countWord]!);
+        look = reason === Stop.budget;
         if (reason === MOVED) {
           blocks.enterMode();
           if (blocks.mode.codeSize !== 64) setSegmentEnds(cpu);
