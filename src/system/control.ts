@@ -11,7 +11,7 @@ import type { ControlState } from './checks.ts';
 import { GuestFault } from './machine.ts';
 import type { Machine } from './machine.ts';
 import {
-  generalProtection, invalidOpcode, linearOfOperand, offsetOf, operandAt, readOperand, readRegister, readSelector, retire, segmentIndexOf, Vector,
+  generalProtection, invalidOpcode, isCanonicalBase, linearOfOperand, offsetOf, operandAt, readOperand, readRegister, readSelector, retire, segmentIndexOf, Vector,
   writeOperand, writeWord,
 } from './operand.ts';
 import { requirePrivilege0 } from './segment-load.ts';
@@ -279,7 +279,7 @@ export function invalidateContext(machine: Machine, instruction: Instruction): D
   const pcid = memory.read64(at), linear = memory.read64(BigInt.asUintN(64, at + 8n));
   if (type > 3n) throw generalProtection();
   if (type < 2n && pcid !== 0n && (pcid > 0xfffn || (cr4Of(cpu) & CR4.PCIDE) === 0)) throw generalProtection();
-  if (type === 0n && !isCanonical(cpu, linear)) throw generalProtection();
+  if (type === 0n && !isCanonicalBase(machine, linear)) throw generalProtection();
   if (type === 0n) machine.flushPage(linear);
   else machine.flushTlb(type === 2n);
   retire(cpu);

@@ -1,15 +1,16 @@
 // SYSCALL, SYSRET, SYSENTER, SYSEXIT, SWAPGS and the FS/GS base instructions, with the differences between AMD and Intel: AMD has SYSCALL in
 // compatibility and legacy mode and no SYSENTER in long mode; Intel the other way round. APM Vol. 3; SDM Vol. 2. Called by the system table.
 import type { Instruction } from '../isa/instruction.ts';
-import { CR4, cr4Of, EFER, eferOf, is64Bit, isCanonical, isLongMode, isProtected } from '../cpu/controls.ts';
+import { CR4, cr4Of, DR6, EFER, eferOf, is64Bit, isCanonical, isLongMode, isProtected } from '../cpu/controls.ts';
 import { Done } from '../cpu/engine.ts';
-import { IF, RF, rflags, setRflags, VM } from '../cpu/flags.ts';
+import { IF, RF, rflags, setRflags, TF, VM } from '../cpu/flags.ts';
 import { CS, FS, GS, SS } from '../cpu/segments.ts';
 import { Attribute } from '../cpu/state.ts';
 import type { Cpu } from '../cpu/state.ts';
+import { latchDebugCauses } from './debug.ts';
 import { needsAttention } from './far.ts';
 import type { Machine } from './machine.ts';
-import { generalProtection, invalidOpcode, operandAt, readOperand, retire, writeOperand } from './operand.ts';
+import { generalProtection, invalidOpcode, isCanonicalBase, operandAt, readOperand, retire, writeOperand } from './operand.ts';
 import { requirePrivilege0 } from './segment-load.ts';
 
 const isAmd = (machine: Machine): boolean => machine.capability.vendor === 'AuthenticAMD' || machine.capability.vendor === 'HygonGenuine';
@@ -78,6 +79,8 @@ export function systemReturn(machine: Machine, instruction: Instruction): Done {
   }
   if (long) setRflags(cpu, Number(cpu.r11 & BigInt(RETURNED_FLAGS)));
   else setRflags(cpu, rflags(cpu) | IF);
+  // A TF that SYSRET sets traps behind SYSRET itself, not behind the instruction after it.
+  if ((cpu.rflagsSystem & TF) !== 0) latchDebugCauses(cpu, DR6.BS);
   return ended(cpu);
 }
 
@@ -133,7 +136,7 @@ const writeBase = (segment: number) => (machine: Machine, instruction: Instructi
   const { cpu } = machine;
   requireBaseInstructions(cpu);
   const base = readOperand(machine, instruction, 0);
-  if (!isCanonical(cpu, base)) throw generalProtection();
+  if (!isCanonicalBase(machine, base)) throw generalProtection();
   cpu.segment[segment]!.base = base;
   retire(cpu);
   return Done.next;

@@ -5,6 +5,7 @@ import { CR4, cr4Of, isProtected, isVirtual8086 } from '../cpu/controls.ts';
 import { Done } from '../cpu/engine.ts';
 import { AC, IF, IOPL, OF, RF, rflags, TF, VIF, VIP, VM } from '../cpu/flags.ts';
 import type { Cpu } from '../cpu/state.ts';
+import { recordDebugCauses } from './debug.ts';
 import { deliver } from './deliver.ts';
 import type { EventKind } from './deliver.ts';
 import { needsAttention, setVirtualInterruptFlag, writableFlags, writeFlags } from './far.ts';
@@ -84,8 +85,14 @@ export function softwareInterrupt(machine: Machine, instruction: Instruction): D
   return raise(machine, Number(readOperand(machine, instruction, 0)), 'software');
 }
 export const breakpointInterrupt = (machine: Machine): Done => raise(machine, Vector.BP, 'int3');
-/** ICEBP: #DB without a cause in DR6 and without a privilege check. */
-export const debugInterrupt = (machine: Machine): Done => raise(machine, Vector.DB, 'int1');
+/** ICEBP: #DB without a cause of its own in DR6 and without a privilege check. Causes that MOV SS has held back go with it: one #DB. */
+export function debugInterrupt(machine: Machine): Done {
+  const { cpu } = machine;
+  deliver(machine, Vector.DB, 'int1', 0);
+  recordDebugCauses(machine, cpu.pendingDebug);
+  cpu.pendingDebug = 0n;
+  return needsAttention(cpu) ? Done.attention : Done.moved;
+}
 export function overflowInterrupt(machine: Machine): Done {
   if ((rflags(machine.cpu) & OF) !== 0) return raise(machine, Vector.OF, 'into');
   retire(machine.cpu);

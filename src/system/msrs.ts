@@ -1,6 +1,6 @@
 // Model-specific registers: a row per MSR with the feature that brings it, how it reads and how it writes. RDMSR and WRMSR, and the
 // MSR ioctls of the KVM surface, come through `readMsr` and `writeMsr`. An MSR that the model does not have is #GP(0).
-import { CR4, EFER, isCanonicalFor, cr4Of } from '../cpu/controls.ts';
+import { EFER } from '../cpu/controls.ts';
 import { Done } from '../cpu/engine.ts';
 import { MC_BANKS, Msr, PERF_COUNTERS, placeOfMsr, VARIABLE_MTRRS } from '../cpu/msrs.ts';
 import type { MsrSlot } from '../cpu/msrs.ts';
@@ -10,7 +10,7 @@ import { msrFeatures } from '../model/features.ts';
 import { pairOf, setPair, writeEfer } from './control.ts';
 import { GuestFault } from './machine.ts';
 import type { Machine } from './machine.ts';
-import { generalProtection, readRegister, retire } from './operand.ts';
+import { generalProtection, isCanonicalBase, readRegister, retire } from './operand.ts';
 import { requirePrivilege0 } from './segment-load.ts';
 
 export interface MsrRow {
@@ -44,7 +44,7 @@ const only = (mask: bigint): Check => (_, value) => {
 };
 const physical = (machine: Machine, low: bigint): bigint => (1n << BigInt(machine.capability.number('physical-address-bits'))) - 1n & ~low;
 const canonical: Check = (machine, value) => {
-  if (!isCanonicalFor(value, (cr4Of(machine.cpu) & CR4.LA57) !== 0 || machine.capability.has('la57') ? 57 : 48)) refuse();
+  if (!isCanonicalBase(machine, value)) refuse();
 };
 const anything: Check = () => undefined;
 const both = (...checks: Check[]): Check => (machine, value) => checks.forEach((check) => check(machine, value));
@@ -136,7 +136,7 @@ const machineCheckControl: Check = (_, value) => {
   if (value !== 0n && value !== 0xffffffffffffffffn) refuse();
 };
 const HWCR_STATUS_WRITE_ENABLE = 1n << 18n;
-/** MCi_STATUS, ADDR and MISC can be cleared; HWCR.McStatusWrEn opens them on AMD processors. */
+/** MCi_STATUS can be cleared; HWCR.McStatusWrEn opens it on AMD processors. */
 const machineCheckStatus: Check = (machine, value) => {
   if (value !== 0n && !(isAmd(machine) && (machine.cpu.u64[placeOfMsr('hwcr')]! & HWCR_STATUS_WRITE_ENABLE) !== 0n)) refuse();
 };
@@ -208,7 +208,7 @@ export const msrRows: readonly MsrRow[] = [
   row(Msr.MCG_STATUS, 'MCG_STATUS', ['mca'], slot('mcgStatus', 0, only(7n))),
   row(Msr.MCG_CTL, 'MCG_CTL', ['mca'], slot('mcgCtl', 0, machineCheckControl)),
   ...range(4 * MC_BANKS, (index) => row(Msr.MC0_CTL + index, `MC${index >> 2}_${['CTL', 'STATUS', 'ADDR', 'MISC'][index & 3]}`, ['mca'],
-    slot('machineCheck', index, (index & 3) === 0 ? machineCheckControl : machineCheckStatus))),
+    slot('machineCheck', index, [machineCheckControl, machineCheckStatus, anything, anything][index & 3]))),
 
   row(Msr.DEBUG_CTL, 'DebugCtl', [], field('debugCtl', (machine, value) => only(isAmd(machine) ? 0x3fn : 0x1fc3n)(machine, value)), { attention: true }),
   ...[Msr.LAST_BRANCH_FROM, Msr.LAST_BRANCH_TO, Msr.LAST_INT_FROM, Msr.LAST_INT_TO]

@@ -2,7 +2,7 @@
 // canonical checks; `vm/run.ts` uses it for the checked accesses of the engines. Nothing here commits before its last possible fault.
 import type { Instruction, MemoryOperand, Operand } from '../isa/instruction.ts';
 import { segmentNames } from '../isa/instruction.ts';
-import { is64Bit, is8086, isCanonical, stackSizeOf } from '../cpu/controls.ts';
+import { is64Bit, is8086, isCanonical, isCanonicalFor, stackSizeOf } from '../cpu/controls.ts';
 import { FS, SS, isBig, isExpandDown, isReadable, isWritable } from '../cpu/segments.ts';
 import { Attribute, placeOfSegment, SEGMENT_ATTRIBUTES, SEGMENT_BASE, SEGMENT_LIMIT } from '../cpu/state.ts';
 import type { Cpu } from '../cpu/state.ts';
@@ -46,6 +46,9 @@ export function isWithinLimit(attributes: number, limit: number, offset: number,
   if (isExpandDown(attributes)) return offset > limit && last <= (isBig(attributes) ? 0xffffffff : 0xffff);
   return last <= limit;
 }
+
+/** Bases in registers and MSRs are canonical for the widest paging that the processor has, whichever is on (SDM Vol. 3, 4.5.2; as KVM does). */
+export const isCanonicalBase = (machine: Machine, base: bigint): boolean => isCanonicalFor(base, machine.capability.has('la57') ? 57 : 48);
 
 const segmentFault = (segment: number): GuestFault => new GuestFault(segment === SS ? Vector.SS : Vector.GP, 0);
 

@@ -1,11 +1,11 @@
 // Loading segment registers and descriptor-table registers, and the instructions that look at descriptors. Called by the system table,
 // by far transfers, task switches and event delivery. Descriptor reads are implicit supervisor accesses (APM Vol. 2, 4.6, 4.8, 4.12).
 import type { Instruction } from '../isa/instruction.ts';
-import { CR4, cr4Of, is64Bit, is8086, isCanonical, isLongMode, isVirtual8086 } from '../cpu/controls.ts';
+import { CR4, cr4Of, is64Bit, is8086, isLongMode, isVirtual8086 } from '../cpu/controls.ts';
 import { Done } from '../cpu/engine.ts';
 import { arithmeticFlags, setArithmeticFlags, ZF } from '../cpu/flags.ts';
 import {
-  attributesOf, baseOf, CS, DescriptorHigh, FS, isCode, isConforming, isData, isNullSelector, isPresent, isReadable, isSystem, isWritable, limitOf,
+  attributesOf, baseOf, CS, DescriptorHigh, DS, ES, FS, GS, isCode, isConforming, isData, isNullSelector, isPresent, isReadable, isSystem, isWritable, limitOf,
   privilegeOf, SS, SystemType, typeOf,
 } from '../cpu/segments.ts';
 import type { Descriptor } from '../cpu/segments.ts';
@@ -14,7 +14,7 @@ import type { Cpu } from '../cpu/state.ts';
 import { GuestFault } from './machine.ts';
 import type { Machine } from './machine.ts';
 import {
-  generalProtection, invalidOpcode, linearOfOperand, loadWords, operandAt, operandBytes, peek, popped, pushAll, readOperand, readSelector, retire,
+  generalProtection, invalidOpcode, isCanonicalBase, linearOfOperand, loadWords, operandAt, operandBytes, peek, popped, pushAll, readOperand, readSelector, retire,
   rspWith, setStackPointer, Vector, writeOperand, writeWord, writeRegister,
 } from './operand.ts';
 import { GDTR_BASE_WORD, GDTR_LIMIT_WORD, join, baseWord, limitWord, attributesWord } from './words.ts';
@@ -265,7 +265,7 @@ export function loadLdtr(machine: Machine, selector: number, invalid: number, ex
   if ((attributes & 0x1f) !== SystemType.ldt || descriptor.upperType !== 0) throw new GuestFault(invalid, code);
   if (!isPresent(attributes)) throw new GuestFault(absent, code);
   const base = join(baseOf(descriptor.low, descriptor.high), descriptor.baseHigh);
-  if (!isCanonical(cpu, base)) throw new GuestFault(invalid, code);
+  if (!isCanonicalBase(machine, base)) throw new GuestFault(invalid, code);
   ldtr.selector = selector;
   ldtr.attributes = attributes;
   ldtr.base = base;
@@ -284,7 +284,7 @@ export function loadTask(machine: Machine, instruction: Instruction): Done {
   if ((type !== SystemType.tss32 && (type !== SystemType.tss16 || isLongMode(cpu))) || descriptor.upperType !== 0) throw generalProtection(code);
   if (!isPresent(attributes)) throw new GuestFault(Vector.NP, code);
   const base = join(baseOf(descriptor.low, descriptor.high), descriptor.baseHigh);
-  if (!isCanonical(cpu, base)) throw generalProtection(code);
+  if (!isCanonicalBase(machine, base)) throw generalProtection(code);
   writeDescriptorHigh(machine, selector, descriptor.high | DescriptorHigh.busy);
   setTaskRegister(cpu, selector, base, limitOf(descriptor.low, descriptor.high), attributes | 2);
   retire(cpu);
@@ -326,7 +326,7 @@ export const loadTableRegister = (register: TableRegister) => (machine: Machine,
   const limit = memory.read16(linearOfLimit);
   let base = long ? memory.read64(linearOfBase) : BigInt(memory.read32(linearOfBase));
   if (instruction.operandSize === 16 && !long) base &= 0xffffffn;
-  if (!isCanonical(cpu, base)) throw generalProtection();
+  if (!isCanonicalBase(machine, base)) throw generalProtection();
   cpu[`${register}Base`] = base;
   cpu[`${register}Limit`] = limit;
   retire(cpu);
@@ -411,12 +411,14 @@ export function adjustRequestedPrivilege(machine: Machine, instruction: Instruct
   return Done.next;
 }
 
-/** After a return to an outer level, data segments that the new level may not use become null (APM Vol. 3, "RET (Far)"). */
+/** After a return to an outer level, data segments that the new level may not use become null (APM Vol. 3, "RET (Far)"). Their bases stay:
+ * 64-bit code goes on using those of FS and GS. */
 export function dropInnerSegments(machine: Machine): void {
   const { cpu } = machine;
-  for (const segment of [0, 3, FS, 5]) {
-    const attributes = cpu.u32[placeOfSegment(segment) + SEGMENT_ATTRIBUTES >> 2]!;
+  for (const segment of [ES, DS, FS, GS]) {
+    const place = placeOfSegment(segment), attributes = cpu.u32[place + SEGMENT_ATTRIBUTES >> 2]!;
     if ((attributes & Attribute.unusable) !== 0 || isConforming(attributes) || privilegeOf(attributes) >= cpu.cpl) continue;
-    setNullSegment(machine, segment, 0);
+    cpu.u32[place + SEGMENT_SELECTOR >> 2] = 0;
+    cpu.u32[place + SEGMENT_ATTRIBUTES >> 2] = Attribute.unusable;
   }
 }
