@@ -6,7 +6,7 @@ import { AC, ARITHMETIC, DF, rflags, setRflags } from '../src/cpu/flags.ts';
 import { Stop, type Engine } from '../src/cpu/engine.ts';
 import { RAM, type Cpu } from '../src/cpu/state.ts';
 import { decode } from '../src/isa/decode.ts';
-import type { CodeSize, Instruction } from '../src/isa/instruction.ts';
+import type { CodeSize, Instruction, Undecodable } from '../src/isa/instruction.ts';
 import { generalRegisters } from '../src/semantics/expr.ts';
 import type { Capabilities } from '../src/model/capabilities.ts';
 import { whyMissing } from '../src/semantics/index.ts';
@@ -109,7 +109,7 @@ export const inconsistentFlags: Readonly<Record<string, number>> = {};
 export function examine(bench: Bench, form: Form, test: Case): string | Instruction | undefined {
   const bytes = Buffer.from(test.b, 'hex');
   const found = decode(bytes, 0, bytes.length, form.mode, bench.machine.has);
-  if (found.mnemonic === '') return test.x === '#UD' || test.x === '#GP' || test.x === '#PF' ? undefined : 'no encoding yet';
+  if (found.mnemonic === '') return (found as Undecodable).why === 'ud' && test.x !== '#UD' ? 'no encoding yet, or its CPUID feature is not offered' : undefined;
   const instruction = found as Instruction;
   const missing = whyMissing(instruction.mnemonic);
   if (missing !== undefined) return test.x === '#UD' ? instruction : missing;
