@@ -1,34 +1,18 @@
 // `retro events`: the events of a journal, as a table or as a JSON object per line.
-import { classOf, isKind, kinds, type Event, type Recorded } from '../../journal/events.ts';
+import { classOf, isKind, kinds, type Recorded } from '../../journal/events.ts';
 import { parsePosition } from '../../journal/position.ts';
 import { openJournal } from '../../journal/store.ts';
 import { writeOutput } from '../host/terminal.ts';
 import { parseInteger, UsageError } from './arguments.ts';
 import { Exit, type Command } from './command.ts';
-import { hex, jsonLine, table } from './text.ts';
+import { fieldsText } from './event-text.ts';
+import { jsonLine, table } from './text.ts';
 
-const DETAIL_WIDTH = 100;
 /** Rows of a table are aligned together in groups of this many, so that a long journal begins to print at once. */
 const GROUP = 1000;
 
-function shown(value: unknown): string {
-  if (value instanceof Uint8Array) {
-    const text = String.fromCharCode(...value.subarray(0, DETAIL_WIDTH));
-    return /^[\x20-\x7e\r\n\t]*$/.test(text) ? JSON.stringify(text) : Array.from(value.subarray(0, DETAIL_WIDTH / 2), (byte) => hex(byte, 2)).join('');
-  }
-  if (Array.isArray(value)) return value.map(shown).join(' ');
-  if (typeof value === 'bigint') return `0x${hex(value)}`;
-  if (typeof value === 'object' && value !== null) return Object.entries(value).map(([name, inner]) => `${name}=${shown(inner)}`).join(' ');
-  return String(value);
-}
-
-function detail(event: Event): string {
-  const text = Object.entries(event).filter(([name]) => name !== 'kind').map(([name, value]) => name === 'detail' ? shown(value) : `${name}=${shown(value)}`).join(' ');
-  return text.length > DETAIL_WIDTH ? `${text.slice(0, DETAIL_WIDTH - 1)}…` : text;
-}
-
 const row = ({ seq, at, event }: Recorded): string[] =>
-  [String(seq), String(at.icount), at.vcpu === null ? '-' : String(at.vcpu), at.level === 0 ? '-' : `L${at.level}${at.smm ? ' SMM' : ''}`, event.kind, detail(event)];
+  [String(seq), String(at.icount), at.vcpu === null ? '-' : String(at.vcpu), at.level === 0 ? '-' : `L${at.level}${at.smm ? ' SMM' : ''}`, event.kind, fieldsText(event)];
 const columns = [{ title: 'event', right: true }, { title: 'instructions', right: true }, { title: 'vCPU', right: true }, { title: 'level' }, { title: 'kind' }, { title: 'detail' }];
 
 /** A comma-separated list of kinds; `input` and `transition` stand for all of their class. */

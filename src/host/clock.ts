@@ -8,3 +8,11 @@ export function cpuSeconds(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1e6;
 }
+
+/** Now, as text for a journal's header: UTC, to the second. */
+export const timestamp = (): string => new Date().toISOString().replace(/\.\d+/, '');
+
+/** Lets timers, signals and streams have their turn. */
+export const breathe = (): Promise<void> => new Promise((resolve) => {
+  setImmediate(resolve);
+});
