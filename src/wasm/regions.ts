@@ -28,7 +28,7 @@ interface Region {
 }
 
 export interface Regions {
-  /** A slice ended at `offset` of `page`: perhaps translate what is there. Says whether it is translated now. */
+  /** A slice ended at `offset` of `page`: perhaps translate what is there. False: look again soon, there is something to gain. */
   sample(page: Page, offset: number): boolean;
   /** Bytes `start` to `end` of a page change. */
   drop(page: Page, start: number, end: number): void;
@@ -63,10 +63,10 @@ export function createRegions({ memory, u32, table, core, handlers, instructionA
     const granule = offset >> 5;
     const seen = (places.get(granule) ?? 0) + 1;
     places.set(granule, seen);
+    if (seen < 0) return true;
     if (seen < threshold) return false;
     places.set(granule, -8 * threshold);
-    translate(page, headOf(page, offset));
-    return false;
+    return !translate(page, headOf(page, offset));
   }
 
   /** The beginning of the straight run of records that an offset lies in: a sample may fall anywhere in a block. */
@@ -149,9 +149,10 @@ export function createRegions({ memory, u32, table, core, handlers, instructionA
     return blocks;
   }
 
-  function translate(page: Page, head: number): void {
+  /** Whether there was something to translate. */
+  function translate(page: Page, head: number): boolean {
     const blocks = form(page, head);
-    if (blocks.length === 0 || !translatable(blocks[0]!.instructions[0]!)) return;
+    if (blocks.length === 0 || !translatable(blocks[0]!.instructions[0]!)) return false;
     const offset = (block: SourceBlock): number => Number(block.instructions[0]!.rip - page.start);
     const last = Math.max(...blocks.map(({ end }) => Number(end - page.start)));
     const first = Math.min(...blocks.map(offset));
@@ -179,6 +180,7 @@ export function createRegions({ memory, u32, table, core, handlers, instructionA
     });
     byPage.set(page, [...rest, { slot, page, start: first, end: last, covered, entries: installed }]);
     count++;
+    return true;
   }
 
   /** Gives the entry records their handlers back. */

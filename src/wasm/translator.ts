@@ -124,6 +124,19 @@ function needsFlags({ instructions }: SourceBlock): boolean {
   return true;
 }
 
+/** For each instruction whether the flags that it leaves are written anew in the block before anybody can see them. */
+function deadFlags({ instructions }: SourceBlock): boolean[] {
+  const dead = new Array<boolean>(instructions.length).fill(false);
+  let overwritten = false;
+  for (let position = instructions.length - 1; position >= 0; position--) {
+    const each = instructions[position]!;
+    dead[position] = overwritten;
+    if (!translatable(each) || each.outcome.branch || touchesMemory(each) || readsFlags(each.outcome)) overwritten = false;
+    else if (each.outcome.flags && overwritesAll(each.outcome.flags)) overwritten = true;
+  }
+  return dead;
+}
+
 /** Static successors of a block: offsets. */
 function targetsOf(block: SourceBlock, mode: Mode): bigint[] {
   const last = block.instructions.at(-1)!;
@@ -541,11 +554,12 @@ export function translateRegion(
     return always ? { ...rest, flags } : rest;
   }
 
-  function instructionBody(each: SourceInstruction): void {
+  function instructionBody(each: SourceInstruction, flagsAreDead: boolean): void {
     current = each;
     hosts = new Map();
     questions = new Map();
-    const outcome = decided(each);
+    const { flags: _, ...withoutFlags } = each.outcome;
+    const outcome: Outcome = flagsAreDead ? withoutFlags : decided(each);
     const { instruction } = each;
     // What keeps a flag reads the words, so these must be true before anything of the instruction is evaluated.
     if (outcome.flags && !overwritesAll(outcome.flags)) settleFlags();
@@ -766,13 +780,14 @@ export function translateRegion(
     pending = inherited[number];
     const { instructions } = block;
     const behind = numberOf(block.end);
+    const dead = deadFlags(block);
     unpaid = instructions.length;
-    for (const each of instructions) {
+    for (const [position, each] of instructions.entries()) {
       current = each;
       // A block that runs on into code outside the region leaves before its last instruction.
       if (!translatable(each) || (unpaid === 1 && !each.outcome.branch && behind < 0)) return leave();
       if (each.outcome.branch) return terminator(each, block, jump, dispatch);
-      instructionBody(each);
+      instructionBody(each, dead[position]!);
       unpaid--;
     }
     goTo(behind, jump);
