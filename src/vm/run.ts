@@ -27,7 +27,7 @@ const RAX = placeOfGeneral(0), RDX = placeOfGeneral(2);
 /** The most that one `Engine.run` may retire. */
 const LONGEST = 2 ** 30;
 /** Events delivered without a single instruction retired, after which the vCPU will never get anywhere. */
-const FRUITLESS_DELIVERIES = 1 << 20;
+const FRUITLESS_DELIVERIES = 1 << 16;
 /** struct kvm_run.internal.suberror: KVM_INTERNAL_ERROR_DELIVERY_EV. */
 const DELIVERY_FAILED = 3;
 const BS = 0x4000;
