@@ -3,7 +3,7 @@
 import { Access } from '../cpu/engine.ts';
 import { placeOfArea, placeOfSegment, SEGMENT_BASE, TLB_ENTRIES, TLB_READ_SUPERVISOR, TLB_READ_USER, TLB_WRITE_SUPERVISOR, TLB_WRITE_USER } from '../cpu/state.ts';
 import type { Mode } from '../cpu/mode.ts';
-import { COUNT, RECORD, type Core } from './core.ts';
+import { pushCount, pushRecord, RECORD, type Core, type Position } from './core.ts';
 import { I64, Op, type Code } from './encode.ts';
 import type { Segmentation } from './shapes.ts';
 import { Cell, Field } from './layout.ts';
@@ -20,6 +20,7 @@ export interface Target {
   readonly mode: Mode;
   /** Bits 15:8 of the access code stand in the record; else the access is to the stack or not. */
   readonly stack: boolean | 'record';
+  readonly position: Position;
 }
 
 const SLOW_VALUE = placeOfArea('slowValue');
@@ -95,26 +96,26 @@ export function pushHost(code: Code, target: Target, write: boolean, entry: numb
 function pushSlow(code: Code, core: Core, target: Target, access: number): void {
   const write = (access & Access.write) !== 0;
   const linear = target.mode.codeSize === 64;
-  code.get(RECORD);
-  code.get(COUNT);
+  pushRecord(code, target.position);
+  pushCount(code, target.position);
   code.get(linear ? target.linear : target.offset);
   if (!linear) code.i32(target.segment);
   code.i32(access | target.bytes | (target.stack === true ? Access.stack : 0));
   if (target.stack === 'record') {
     code.get(RECORD);
-    code.load(Op.i32Load8U, Field.access);
+    code.load(Op.i32Load8U, target.position.skip + Field.access);
     code.i32(8);
     code.op(Op.i32Shl);
     code.op(Op.i32Or);
   }
   code.call(linear ? (write ? core.writeSlow : core.readSlow) : write ? core.writeChecked : core.readChecked);
 }
-function leaveIfZero(code: Code, core: Core, local: number): void {
+function leaveIfZero(code: Code, core: Core, { position }: Target, local: number): void {
   code.get(local);
   code.op(Op.i32Eqz);
   code.if();
-  code.get(RECORD);
-  code.get(COUNT);
+  pushRecord(code, position);
+  pushCount(code, position);
   code.returnCall(core.failed);
   code.end();
 }
@@ -128,7 +129,7 @@ export function emitRead(code: Code, core: Core, target: Target, entry: number, 
   code.else();
   pushSlow(code, core, target, 0);
   code.set(host);
-  leaveIfZero(code, core, host);
+  leaveIfZero(code, core, target, host);
   code.end();
 }
 
@@ -136,7 +137,7 @@ export function emitRead(code: Code, core: Core, target: Target, entry: number, 
 export function emitProbe(code: Code, core: Core, target: Target, scratch: number): void {
   pushSlow(code, core, target, Access.write | Access.probe);
   code.set(scratch);
-  leaveIfZero(code, core, scratch);
+  leaveIfZero(code, core, target, scratch);
 }
 
 /** For bytes that are read and then written: `host` is where to read them, `writable` the same, or 0 when the write must go the slow way. */
@@ -151,7 +152,7 @@ export function emitReadForWrite(code: Code, core: Core, target: Target, entry: 
   emitProbe(code, core, target, host);
   pushSlow(code, core, target, 0);
   code.set(host);
-  leaveIfZero(code, core, host);
+  leaveIfZero(code, core, target, host);
   code.i32(0);
   code.set(writable);
   code.end();
@@ -174,7 +175,7 @@ export function emitWrite(
   storeValue(() => { code.i32(0); }, SLOW_VALUE);
   pushSlow(code, core, target, Access.write);
   code.set(written);
-  leaveIfZero(code, core, written);
+  leaveIfZero(code, core, target, written);
   afterSlow();
   code.end();
 }

@@ -297,6 +297,24 @@ function loadCount(code: Code): void {
   code.set(COUNT);
 }
 
+/** The beginning of a group: the budget must hold all of it, else its first instruction is done alone. */
+export function emitGroupCount(code: Code, handlerType: number, instructions: number): void {
+  code.get(COUNT);
+  code.i32(instructions);
+  code.op(Op.i32LtU);
+  code.if();
+  code.get(RECORD);
+  code.get(COUNT);
+  code.get(RECORD);
+  code.load(Op.i32Load, Field.plain);
+  code.returnCallIndirect(handlerType);
+  code.end();
+  code.get(COUNT);
+  code.i32(instructions);
+  code.op(Op.i32Sub);
+  code.set(COUNT);
+}
+
 /** The beginning of every instruction: it counts, or stops because the budget is used up. */
 export function emitCount(code: Code, core: Pick<Core, 'leave'>): void {
   code.get(COUNT);
@@ -313,22 +331,44 @@ export function emitCount(code: Code, core: Pick<Core, 'leave'>): void {
   code.end();
 }
 
-/** On to the record that follows. */
-export function dispatchNext(code: Code, handlerType: number, records = 1): void {
+/** Where in a group of instructions a piece of code stands: a handler for one instruction is a group of one. */
+export interface Position {
+  /** Bytes from the record of the group to that of this instruction. */
+  readonly skip: number;
+  /** Instructions of the group behind this one: they are counted already. */
+  readonly behind: number;
+}
+export const ALONE: Position = { skip: 0, behind: 0 };
+
+/** The address of this instruction's record. */
+export function pushRecord(code: Code, { skip }: Position): void {
   code.get(RECORD);
-  code.i32(records * RECORD_SIZE);
+  if (skip === 0) return;
+  code.i32(skip);
   code.op(Op.i32Add);
+}
+/** The count with this instruction taken off, and nothing behind it. */
+export function pushCount(code: Code, { behind }: Position): void {
   code.get(COUNT);
+  if (behind === 0) return;
+  code.i32(behind);
+  code.op(Op.i32Add);
+}
+
+/** On to the record that follows. */
+export function dispatchNext(code: Code, handlerType: number, position = ALONE): void {
+  pushRecord(code, { ...position, skip: position.skip + RECORD_SIZE });
+  pushCount(code, position);
   code.get(RECORD);
-  code.load(Op.i32Load, records * RECORD_SIZE + Field.handler);
+  code.load(Op.i32Load, position.skip + RECORD_SIZE + Field.handler);
   code.returnCallIndirect(handlerType);
 }
 
 /** On to a record whose address `push` leaves on the stack. */
-export function dispatchTo(code: Code, handlerType: number, push: () => void): void {
+export function dispatchTo(code: Code, handlerType: number, push: () => void, position = ALONE): void {
   push();
   code.tee(RECORD);
-  code.get(COUNT);
+  pushCount(code, position);
   code.get(RECORD);
   code.load(Op.i32Load, Field.handler);
   code.returnCallIndirect(handlerType);

@@ -4,12 +4,16 @@ import { importCore, Slot, type CoreExports } from './core.ts';
 import { Module } from './encode.ts';
 import type { Functions } from './emit.ts';
 import { createFunctions } from './functions.ts';
-import { emitHandler } from './interpreter.ts';
+import { emitGroup, emitHandler } from './interpreter.ts';
 import type { Shape } from './shapes.ts';
 
 export interface Handlers {
   /** The slot of a shape's handler; it can be called after the next `build`. */
   slotOf(shape: Shape): number;
+  /** The slot of a shape that has a handler; undefined if it has none. */
+  plainSlot(shape: Shape): number | undefined;
+  /** The slot of a function for instructions of these shapes, one behind the other; likewise after the next `build`. */
+  groupSlot(shapes: readonly Shape[]): number;
   /** Builds what was asked for since the last time, in one module. */
   build(): void;
   /** A free slot, for functions of others. */
@@ -20,7 +24,8 @@ export interface Handlers {
 
 export function createHandlers(memory: WebAssembly.Memory, table: WebAssembly.Table, core: CoreExports): Handlers {
   const slots = new Map<Shape, number>();
-  let waiting: Shape[] = [], free: number = Slot.first;
+  const groups = new Map<string, number>();
+  let waiting: { readonly slot: number; readonly shapes: readonly Shape[] }[] = [], free: number = Slot.first;
   const allocate = (): number => {
     if (free === table.length) table.grow(table.length);
     return free++;
@@ -34,7 +39,18 @@ export function createHandlers(memory: WebAssembly.Memory, table: WebAssembly.Ta
       if (slot === undefined) {
         slot = allocate();
         slots.set(shape, slot);
-        waiting.push(shape);
+        waiting.push({ slot, shapes: [shape] });
+      }
+      return slot;
+    },
+    plainSlot: (shape) => slots.get(shape),
+    groupSlot(shapes) {
+      const key = shapes.map((shape) => slots.get(shape)!).join();
+      let slot = groups.get(key);
+      if (slot === undefined) {
+        slot = allocate();
+        groups.set(key, slot);
+        waiting.push({ slot, shapes });
       }
       return slot;
     },
@@ -42,7 +58,10 @@ export function createHandlers(memory: WebAssembly.Memory, table: WebAssembly.Ta
       if (waiting.length === 0) return;
       const module = new Module();
       const imported = importCore(module);
-      for (const shape of waiting) module.element(slots.get(shape)!, [emitHandler(module, imported, functions, shape)]);
+      for (const { slot, shapes } of waiting) {
+        const index = shapes.length === 1 ? emitHandler(module, imported, functions, shapes[0]!) : emitGroup(module, imported, functions, shapes);
+        module.element(slot, [index]);
+      }
       waiting = [];
       void new WebAssembly.Instance(new WebAssembly.Module(module.finish()), { core: { ...core, memory, table } });
     },

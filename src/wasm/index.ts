@@ -7,6 +7,7 @@ import { Attribute, placeOf, type Cpu } from '../cpu/state.ts';
 import type { HasFeature } from '../isa/instruction.ts';
 import { createBlocks, type Page } from './blocks.ts';
 import { instantiateCore, LOOKUP, MOVED, REPEAT } from './core.ts';
+import { createGroups } from './groups.ts';
 import { createHandlers } from './handlers.ts';
 import { Cell } from './layout.ts';
 import { createRegions } from './regions.ts';
@@ -18,15 +19,17 @@ export interface EngineParts {
   readonly cpu: Cpu;
   readonly services: Services;
   readonly has: HasFeature;
+  /** Translate code before it runs for the first time: for tests. */
+  readonly eager?: boolean;
 }
 
 /** Instructions between two looks at where time is spent: few while there is something to translate, more when there is not. */
-const NO_SLICE = 0x3fffffff, SHORTEST_SLICE = { interpreter: NO_SLICE, translator: 300, auto: 0x4000 } as const, LONGEST_SLICE = 0x100000;
+const SHORTEST_SLICE = { interpreter: 0x4000, translator: 300, auto: 0x4000 } as const, LONGEST_SLICE = 0x100000;
 /** Looks that find the same place before it is translated. */
-const THRESHOLD = { interpreter: 0, translator: 1, auto: 2 } as const;
+const THRESHOLD = { interpreter: 2, translator: 1, auto: 2 } as const;
 const TABLE_SIZE = 1024;
 
-export function createEngine(kind: EngineKind, { memory, cpu, services, has }: EngineParts): Engine {
+export function createEngine(kind: EngineKind, { memory, cpu, services, has, eager = false }: EngineParts): Engine & { readonly regionCount: number } {
   const { u32 } = cpu;
   const budgetWord = placeOf('budget') >> 2, reserveWord = Cell.reserve >> 2, countWord = Cell.count >> 2;
   const nextRipHigh = (placeOf('nextRip') + 4) >> 2;
@@ -63,6 +66,7 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has }: E
   const regions = createRegions({ memory, u32, table, core, handlers, instructionAt: (record) => blocks.instructionAt(record), threshold: THRESHOLD[kind] });
   blocks.onDrop = regions.drop;
   blocks.onReset = regions.reset;
+  const groups = createGroups(u32, handlers, eager ? 1 : 2, (record) => blocks.instructionAt(record));
   let slice: number = SHORTEST_SLICE[kind];
 
   /** Splits the budget into what runs now and what is held back. */
@@ -75,7 +79,7 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has }: E
 
   /** A slice ended here. */
   function lookAt(page: Page, offset: number): void {
-    if (regions.sample(page, offset)) slice = Math.min(2 * slice, Math.max(LONGEST_SLICE, slice));
+    if ((kind === 'interpreter' ? groups : regions).sample(page, offset)) slice = Math.min(2 * slice, Math.max(LONGEST_SLICE, slice));
     else slice = SHORTEST_SLICE[kind];
   }
 
@@ -83,14 +87,14 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has }: E
     run() {
       blocks.enterMode();
       if (!blocks.mode.flatData || !blocks.mode.flatCode || blocks.mode.codeSize !== 64) setSegmentEnds(cpu);
-      for (let look = false; ;) {
+      for (let look = eager; ;) {
         if (u32[budgetWord] === 0) return Stop.budget;
         const record = blocks.find();
         if (record < 0) return Stop.fault;
         if (look && blocks.foundPage) lookAt(blocks.foundPage, blocks.foundOffset);
         setCount();
         const reason = core.enter(record, u32[countWord]!);
-        look = reason === Stop.budget;
+        look = eager || reason === Stop.budget;
         if (reason === MOVED) {
           blocks.enterMode();
           if (blocks.mode.codeSize !== 64) setSegmentEnds(cpu);
@@ -100,6 +104,8 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has }: E
     flushAddresses() { blocks.flushAddresses(); },
     invalidateCode(ramOffset, length) { blocks.invalidate(ramOffset, length); },
     reset() { blocks.reset(); },
+    /** Regions translated since the engine was created. */
+    get regionCount() { return regions.count; },
   };
 }
 

@@ -5,19 +5,23 @@ import { DF } from '../cpu/flags.ts';
 import { placeOf, placeOfGeneral } from '../cpu/state.ts';
 import type { MemoryOperand, RegisterOperand, SegmentName } from '../isa/instruction.ts';
 import { segmentNames } from '../isa/instruction.ts';
-import { generalRegisters, type Expr, type GeneralRegister } from '../semantics/expr.ts';
+import { generalRegisters, type Expr, type GeneralRegister, type Width } from '../semantics/expr.ts';
 import { emitProbe, emitRead, emitReadForWrite, emitWrite, locate, type Target } from './access.ts';
-import { COUNT, RECORD, HANDLER, dispatchNext, dispatchTo, emitCount, pushJumpHit, typeOf as signatureOf, type Core } from './core.ts';
-import { Emitter, Upper, type Binding, type Functions } from './emit.ts';
+import {
+  ALONE, HANDLER, RECORD, dispatchNext, dispatchTo, emitCount, emitGroupCount, pushCount, pushJumpHit, pushRecord, typeOf as signatureOf,
+  type Core, type Position,
+} from './core.ts';
+import { Emitter, typeOf, Upper, type Binding, type Functions } from './emit.ts';
 import { I32, I64, Op, type Code, type Module } from './encode.ts';
 import { conditionBefore, flagBefore, lazyFlags, LAZY_CARRIES, LAZY_RESULT } from './lazy-flags.ts';
-import { Field } from './layout.ts';
+import { Field, RECORD_SIZE } from './layout.ts';
+import { comparisonOf, conditionOf, overwritesAll, type PendingFlags } from './pending-flags.ts';
 import { isConstantAddress, isImplied, segmentation, type Shape } from './shapes.ts';
 import { emitRepeat } from './repeat.ts';
 import { Stop } from '../cpu/engine.ts';
 
 /** What the parts of a handler share while it is emitted. */
-export interface Handler {
+export interface Handler extends Position {
   readonly code: Code;
   readonly core: Core;
   readonly shape: Shape;
@@ -31,15 +35,27 @@ export interface Handler {
   writable: number | undefined;
   /** Locals of an indirect branch: its target, and the record there, or 0. */
   jump: { readonly target: number; readonly record: number } | undefined;
+  /** What the instructions before it in the group left in locals. */
+  readonly known: KnownFlags;
+  /** The flags are overwritten in the group before anyone can see them. */
+  readonly flagsAreDead: boolean;
+}
+
+/** The flags as they are known inside a group: locals instead of the words in memory. */
+interface KnownFlags {
+  result: number | undefined;
+  carries: number | 'zero' | undefined;
+  /** They are those of a comparison: two locals, zero-extended, and the width. */
+  compared: { readonly left: number; readonly right: number; readonly width: Width } | undefined;
 }
 
 /** Emits the handler of a shape; the answer is its function index. */
 export function emitHandler(module: Module, core: Core, functions: Functions, shape: Shape): number {
   const type = signatureOf(module, HANDLER);
   const { code, index } = module.function(type);
-  const handler = openHandler(module, core, functions, shape, code, type);
+  const handler = openHandler(module, core, functions, shape, code, type, ALONE, unknownFlags(), false);
   emitCount(code, core);
-  if (shape.outcome.string && shape.instruction.rep !== 'none') emitRepeat(handler);
+  if (isRepeated(shape)) emitRepeat(handler);
   else {
     emitReads(handler);
     emitEffects(handler, (slow) => { leave(handler, slow); });
@@ -47,15 +63,115 @@ export function emitHandler(module: Module, core: Core, functions: Functions, sh
   return index;
 }
 
-function openHandler(module: Module, core: Core, functions: Functions, shape: Shape, code: Code, type: number): Handler {
+export const isRepeated = ({ outcome, instruction }: Shape): boolean => outcome.string !== undefined && instruction.rep !== 'none';
+
+/** Whether an instruction may be followed by others in a group: it goes on to the next record, at least if a branch is not taken. */
+export const continues = ({ outcome }: Shape): boolean => !outcome.branch || outcome.branch.when !== undefined;
+
+/** Emits one function for instructions whose records stand behind each other; all but the last continue, and none is repeated. */
+export function emitGroup(module: Module, core: Core, functions: Functions, shapes: readonly Shape[]): number {
+  const type = signatureOf(module, HANDLER);
+  const { code, index } = module.function(type);
+  emitGroupCount(code, type, shapes.length);
+  const known = unknownFlags();
+  shapes.forEach((shape, number) => {
+    const position = { skip: number * RECORD_SIZE, behind: shapes.length - 1 - number };
+    const handler = openHandler(module, core, functions, shape, code, type, position, known, flagsAreDead(shapes, number));
+    emitReads(handler);
+    emitEffects(handler, (slow) => {
+      if (slow !== undefined || position.behind === 0) leave(handler, slow);
+      else if (shape.outcome.branch) leaveIfTaken(handler, undefined);
+    });
+    learnFlags(handler);
+  });
+  return index;
+}
+
+const unknownFlags = (): KnownFlags => ({ result: undefined, carries: undefined, compared: undefined });
+
+/** Whether a later instruction of the group overwrites the flags, and nothing before that can leave or look. */
+function flagsAreDead(shapes: readonly Shape[], number: number): boolean {
+  for (const later of shapes.slice(number + 1)) {
+    if (!isQuiet(later)) return false;
+    if (later.outcome.flags) return overwritesAll(later.outcome.flags);
+  }
+  return false;
+}
+
+/** Cannot leave, and reads no flag. */
+function isQuiet(shape: Shape): boolean {
+  const { operands } = shape.instruction;
+  const { branch, store, fault, result } = shape.outcome;
+  if (branch || store || fault || (result && operands[0]?.kind === 'memory')) return false;
+  let quiet = true;
+  const seen = new Set<Expr>();
+  const visit = (node: Expr): void => {
+    if (seen.has(node)) return;
+    seen.add(node);
+    if (node.kind === 'load' || node.kind === 'flag' || node.kind === 'condition') quiet = false;
+    else if (node.kind === 'operand' && (node.index < 0 || operands[node.index]?.kind === 'memory')) quiet = false;
+    else eachChild(node, visit);
+  };
+  rootsOf(shape).forEach(visit);
+  return quiet;
+}
+
+/** What the next instruction of the group may know of the flags. */
+function learnFlags(handler: Handler): void {
+  const { code, emitter, known, shape } = handler;
+  const { flags } = shape.outcome;
+  if (!flags || handler.flagsAreDead) return;
+  known.compared = undefined;
+  if (flags.when) {
+    known.result = undefined;
+    known.carries = undefined;
+    return;
+  }
+  const lazy = lazyOf(shape);
+  const keep = (value: Expr, type: typeof I32 | typeof I64): number => {
+    const local = code.local(type);
+    emitter.push(value);
+    code.set(local);
+    return local;
+  };
+  if (lazy.result) known.result = keep(lazy.result, I64);
+  if (lazy.carries) known.carries = emitter.constant(lazy.carries) === 0n ? 'zero' : keep(lazy.carries, I32);
+  const compared = comparisonOf(flags);
+  if (!compared || compared.left.width > 64) return;
+  const side = (value: Expr): number => {
+    const local = code.local(typeOf(value.width));
+    emitter.pushZeroExtended(value);
+    code.set(local);
+    return local;
+  };
+  known.compared = { left: side(compared.left), right: side(compared.right), width: compared.left.width };
+}
+
+/** Operand numbers for the two sides of a comparison that an earlier instruction of the group made. */
+const LEFT = -10, RIGHT = -11;
+const sides = (width: Width): PendingFlags['comparison'] =>
+  ({ left: { kind: 'operand', width, index: LEFT }, right: { kind: 'operand', width, index: RIGHT } });
+/** Condition codes that a comparison answers directly: below, equal, below or equal, less, less or equal, and their opposites. */
+const answered: ReadonlySet<number> = new Set([2, 3, 4, 5, 6, 7, 12, 13, 14, 15]);
+const comparisons = new Map<string, Expr>();
+function compareAgain(width: Width, code: number): Expr {
+  const key = `${width}/${code}`;
+  let found = comparisons.get(key);
+  if (!found) comparisons.set(key, found = conditionOf({ flags: {}, comparison: sides(width), locals: [] }, code));
+  return found;
+}
+
+function openHandler(
+  module: Module, core: Core, functions: Functions, shape: Shape, code: Code, type: number, position: Position, known: KnownFlags, flagsAreDead: boolean,
+): Handler {
   const places: number[] = [], targets: Target[] = [];
   const handler = {
-    code, core, shape, type, writable: undefined, jump: undefined,
+    ...position, code, core, shape, type, known, flagsAreDead, writable: undefined, jump: undefined,
     place(index: number): number {
       if (places[index] === undefined) {
         places[index] = code.local(I32);
         code.get(RECORD);
-        code.load(Op.i32Load, Field.place + 4 * index);
+        code.load(Op.i32Load, position.skip + Field.place + 4 * index);
         code.set(places[index]);
       }
       return places[index];
@@ -81,20 +197,23 @@ function loadFrom(code: Code, width: number, pushAddress: () => void, offset = 0
 }
 
 function bindingOf(handler: Handler): Binding {
-  const { code, shape } = handler;
+  const { code, shape, known, skip } = handler;
   const operands = shape.instruction.operands;
   return {
-    constant: () => undefined,
+    constant: (leaf) => (leaf.kind === 'operand' && leaf.index === LAZY_CARRIES && known.carries === 'zero' ? 0n : undefined),
     upper: (leaf) => (leaf.kind === 'address' || leaf.kind === 'nextIp' ? Upper.unknown : Upper.zero),
     pushOperand(leaf) {
+      if (leaf.index === LEFT || leaf.index === RIGHT) return code.get(leaf.index === LEFT ? known.compared!.left : known.compared!.right);
+      if (leaf.index === LAZY_RESULT && known.result !== undefined) return code.get(known.result);
+      if (leaf.index === LAZY_CARRIES && typeof known.carries === 'number') return code.get(known.carries);
       if (leaf.index === LAZY_RESULT) return loadFrom(code, 64, () => { code.i32(0); }, placeOf('flagResult'));
       if (leaf.index === LAZY_CARRIES) return loadFrom(code, 32, () => { code.i32(0); }, placeOf('flagCarries'));
       if (leaf.index < 0) return loadFrom(code, 32, () => { code.i32(0); }, placeOf('rflagsSystem'));
       const operand = operands[leaf.index]!;
       switch (operand.kind) {
         case 'register': return loadFrom(code, leaf.width, () => { code.get(handler.place(leaf.index)); });
-        case 'immediate': return loadFrom(code, leaf.width, () => { code.get(RECORD); }, immediateField(handler, leaf.index));
-        case 'relative': return loadFrom(code, leaf.width, () => { code.get(RECORD); }, Field.immediate);
+        case 'immediate': return loadFrom(code, leaf.width, () => { code.get(RECORD); }, skip + immediateField(handler, leaf.index));
+        case 'relative': return loadFrom(code, leaf.width, () => { code.get(RECORD); }, skip + Field.immediate);
         case 'memory': return pushMemory(handler, handler.target(leaf.index), leaf.width, leaf.index === 0 && shape.outcome.result !== undefined);
         case 'far': throw new Error('a far pointer has no value');
       }
@@ -105,9 +224,9 @@ function bindingOf(handler: Handler): Binding {
     },
     pushRegister: (leaf) => { loadFrom(code, leaf.width, () => { code.i32(0); }, placeOf(leaf.name)); },
     pushNextIp(leaf) {
-      loadFrom(code, leaf.width === 64 ? 64 : 32, () => { code.get(RECORD); }, Field.rip);
+      loadFrom(code, leaf.width === 64 ? 64 : 32, () => { code.get(RECORD); }, skip + Field.rip);
       code.get(RECORD);
-      code.load(leaf.width === 64 ? Op.i64Load8U : Op.i32Load8U, Field.length);
+      code.load(leaf.width === 64 ? Op.i64Load8U : Op.i32Load8U, skip + Field.length);
       code.op(leaf.width === 64 ? Op.i64Add : Op.i32Add);
     },
     pushLoad(leaf, emitter) {
@@ -116,7 +235,7 @@ function bindingOf(handler: Handler): Binding {
       pushMemory(handler, target, leaf.width, store !== undefined && store.address === leaf.address && store.segment === leaf.segment);
     },
     flag: (leaf) => flagBefore[leaf.flag],
-    condition: (leaf) => conditionBefore[leaf.code]!,
+    condition: (leaf) => (known.compared && answered.has(leaf.code) ? compareAgain(known.compared.width, leaf.code) : conditionBefore[leaf.code]!),
   };
 }
 
@@ -130,15 +249,15 @@ function immediateField(handler: Handler, index: number): number {
 
 /** The offset of memory operand `index`, in a local of type i64, and where that is. */
 function operandTarget(handler: Handler, index: number): Target {
-  const { code, shape, emitter } = handler;
+  const { code, shape, emitter, skip } = handler;
   const { instruction, mode } = shape;
   const operand = instruction.operands[index] as MemoryOperand;
   const wide = instruction.addressSize === 64;
   const offset = code.local(I64);
   if (isConstantAddress(operand)) {
     code.get(RECORD);
-    code.load(Op.i64Load, Field.displacement);
-  } else pushOffset(code, operand, wide, isImplied(instruction));
+    code.load(Op.i64Load, skip + Field.displacement);
+  } else pushOffset(code, operand, wide, isImplied(instruction), skip);
   if (index === 0 && shape.displacement) {
     if (isConstantAddress(operand) && !wide) code.op(Op.i32WrapI64);
     emitter.push(shape.displacement);
@@ -148,7 +267,7 @@ function operandTarget(handler: Handler, index: number): Target {
   code.set(offset);
   const kind = segmentation(operand.segment, mode), segment = segmentNames.indexOf(operand.segment);
   const linear = locate(code, (type) => code.local(type), offset, segment, kind);
-  return { offset, linear, segment, segmentation: kind, bytes: operand.width / 8, mode, stack: isImplied(instruction) ? operand.segment === 'ss' : 'record' };
+  return { offset, linear, segment, segmentation: kind, bytes: operand.width / 8, mode, stack: isImplied(instruction) ? operand.segment === 'ss' : 'record', position: handler };
 }
 
 function narrow(code: Code, addressSize: number): void {
@@ -160,7 +279,7 @@ function narrow(code: Code, addressSize: number): void {
 }
 
 /** Base + index << scale + displacement, as i64 or, for narrower addresses, i32. */
-function pushOffset(code: Code, operand: MemoryOperand, wide: boolean, implied: boolean): void {
+function pushOffset(code: Code, operand: MemoryOperand, wide: boolean, implied: boolean, skip: number): void {
   const load = wide ? Op.i64Load : Op.i32Load, add = wide ? Op.i64Add : Op.i32Add;
   let parts = 0;
   const part = (push: () => void) => {
@@ -172,7 +291,7 @@ function pushOffset(code: Code, operand: MemoryOperand, wide: boolean, implied: 
       if (implied) code.i32(0);
       else {
         code.get(RECORD);
-        code.load(Op.i32Load, Field.base);
+        code.load(Op.i32Load, skip + Field.base);
       }
       code.load(load, implied ? placeOfGeneral(operand.base) : 0);
     });
@@ -180,7 +299,7 @@ function pushOffset(code: Code, operand: MemoryOperand, wide: boolean, implied: 
   if (operand.index >= 0) {
     part(() => {
       code.get(RECORD);
-      code.load(Op.i32Load, Field.index);
+      code.load(Op.i32Load, skip + Field.index);
       code.load(load);
       if (operand.scaleShift === 0) return;
       if (wide) code.i64Small(operand.scaleShift);
@@ -191,7 +310,7 @@ function pushOffset(code: Code, operand: MemoryOperand, wide: boolean, implied: 
   if (operand.displacement !== 0n) {
     part(() => {
       code.get(RECORD);
-      code.load(load, Field.displacement);
+      code.load(load, skip + Field.displacement);
     });
   }
 }
@@ -203,7 +322,7 @@ function implicitTarget(handler: Handler, segmentName: SegmentName, address: Exp
   code.set(offset);
   const kind = segmentation(segmentName, mode), segment = segmentNames.indexOf(segmentName);
   const linear = locate(code, (type) => emitter.temporary(type), offset, segment, kind);
-  return { offset, linear, segment, segmentation: kind, bytes: width / 8, mode, stack: segmentName === 'ss' };
+  return { offset, linear, segment, segmentation: kind, bytes: width / 8, mode, stack: segmentName === 'ss', position: handler };
 }
 
 /** Reads memory; what is going to be written too is asked for writing at once. */
@@ -237,21 +356,24 @@ function lazyOf(shape: Shape): ReturnType<typeof lazyFlags> {
   return lazy;
 }
 
-/** Visits what memory an expression reads, before what is computed from it. */
-function eachRead(root: Expr, visit: (read: Expr) => void, isMemory: (index: number) => boolean, seen = new Set<Expr>()): void {
-  if (seen.has(root)) return;
-  seen.add(root);
-  const inner = (child: Expr) => { eachRead(child, visit, isMemory, seen); };
-  switch (root.kind) {
-    case 'operand': if (root.index >= 0 && isMemory(root.index)) visit(root); break;
-    case 'load': inner(root.address); visit(root); break;
-    case 'unary': case 'extend': case 'slice': inner(root.value); break;
-    case 'binary': case 'compare': inner(root.left); inner(root.right); break;
-    case 'select': inner(root.condition); inner(root.whenTrue); inner(root.whenFalse); break;
-    case 'join': inner(root.high); inner(root.low); break;
-    case 'call': root.arguments.forEach(inner); break;
+function eachChild(node: Expr, visit: (child: Expr) => void): void {
+  switch (node.kind) {
+    case 'load': visit(node.address); break;
+    case 'unary': case 'extend': case 'slice': visit(node.value); break;
+    case 'binary': case 'compare': visit(node.left); visit(node.right); break;
+    case 'select': visit(node.condition); visit(node.whenTrue); visit(node.whenFalse); break;
+    case 'join': visit(node.high); visit(node.low); break;
+    case 'call': node.arguments.forEach(visit); break;
     default: break;
   }
+}
+
+/** Visits what memory an expression reads, before what is computed from it. */
+function eachRead(root: Expr, visit: (read: Expr) => void, isMemory: (index: number) => boolean, seen: Set<Expr>): void {
+  if (seen.has(root)) return;
+  seen.add(root);
+  eachChild(root, (child) => { eachRead(child, visit, isMemory, seen); });
+  if (root.kind === 'load' || (root.kind === 'operand' && root.index >= 0 && isMemory(root.index))) visit(root);
 }
 
 /** Everything that may fault and comes before the fault of the meaning itself; then that. */
@@ -278,8 +400,8 @@ export function emitReads(handler: Handler): void {
     eachRead(when, (read) => { emitter.hold(read); }, isMemory, seen);
     emitter.pushTruth(when);
     code.if();
-    code.get(RECORD);
-    code.get(COUNT);
+    pushRecord(code, handler);
+    pushCount(code, handler);
     code.i32(vector);
     code.returnCall(core.raise);
     code.end();
@@ -293,17 +415,8 @@ export function emitReads(handler: Handler): void {
 function eachLeaf(root: Expr, visit: (leaf: Extract<Expr, { kind: 'operand' | 'address' }>) => void, seen = new Set<Expr>()): void {
   if (seen.has(root)) return;
   seen.add(root);
-  const inner = (child: Expr) => { eachLeaf(child, visit, seen); };
-  switch (root.kind) {
-    case 'operand': case 'address': visit(root); break;
-    case 'load': inner(root.address); break;
-    case 'unary': case 'extend': case 'slice': inner(root.value); break;
-    case 'binary': case 'compare': inner(root.left); inner(root.right); break;
-    case 'select': inner(root.condition); inner(root.whenTrue); inner(root.whenFalse); break;
-    case 'join': inner(root.high); inner(root.low); break;
-    case 'call': root.arguments.forEach(inner); break;
-    default: break;
-  }
+  if (root.kind === 'operand' || root.kind === 'address') visit(root);
+  else eachChild(root, (child) => { eachLeaf(child, visit, seen); });
 }
 
 /** Everything behind the reads. `leaveWith` ends the handler; it gets the local that says how a slow store ended, if there was one. */
@@ -357,7 +470,7 @@ function storeTo(handler: Handler, value: Expr, pushAddress: () => void, offset 
 function commit(handler: Handler): void {
   const { code, shape, emitter } = handler;
   const { result, second, registers, flags, df } = shape.outcome;
-  if (flags) {
+  if (flags && !handler.flagsAreDead) {
     const when = flags.when && emitter.constant(flags.when) === undefined ? flags.when : undefined;
     if (when) {
       emitter.pushTruth(when);
@@ -443,8 +556,8 @@ function checkTarget(handler: Handler): void {
   emitter.enterScope();
   if (store) emitProbe(code, core, implicitTarget(handler, store.segment, store.address, store.value.width, emitter), entry);
   emitter.leaveScope();
-  code.get(RECORD);
-  code.get(COUNT);
+  pushRecord(code, handler);
+  pushCount(code, handler);
   code.i32(13);
   code.returnCall(core.raise);
   code.end();
@@ -455,56 +568,64 @@ function checkTarget(handler: Handler): void {
 
 /** Ends the handler: on to the next record or to the branch's target. After a slow store, only if that allows it. */
 export function leave(handler: Handler, slow: number | undefined): void {
-  const { code, core, shape, type } = handler;
+  const { code, shape, type } = handler;
   const { branch } = shape.outcome;
-  const relook = (pushRip: () => void) => {
-    if (slow === undefined) return;
-    code.get(slow);
-    code.i32(1);
-    code.op(Op.i32GtU);
-    code.if();
-    pushRip();
-    code.get(COUNT);
-    code.get(slow);
-    code.returnCall(core.relook);
-    code.end();
-  };
-  if (branch?.when) {
+  if (branch) leaveIfTaken(handler, slow);
+  if (branch && !branch.when) return;
+  relook(handler, slow, () => { pushNextRip(handler); });
+  dispatchNext(code, type, handler);
+}
+
+function relook({ code, core, ...handler }: Handler, slow: number | undefined, pushRip: () => void): void {
+  if (slow === undefined) return;
+  code.get(slow);
+  code.i32(1);
+  code.op(Op.i32GtU);
+  code.if();
+  pushRip();
+  pushCount(code, handler);
+  code.get(slow);
+  code.returnCall(core.relook);
+  code.end();
+}
+
+/** On to the branch's target, if the branch is taken. */
+function leaveIfTaken(handler: Handler, slow: number | undefined): void {
+  const { code, core, shape, type, skip } = handler;
+  const branch = shape.outcome.branch!;
+  if (branch.when) {
     handler.emitter.pushTruth(branch.when);
     code.if();
   }
-  if (branch && shape.direct) {
-    relook(() => {
+  if (shape.direct) {
+    relook(handler, slow, () => {
       code.get(RECORD);
-      code.load(Op.i64Load, Field.immediate);
+      code.load(Op.i64Load, skip + Field.immediate);
     });
     dispatchTo(code, type, () => {
       code.get(RECORD);
-      code.load(Op.i32Load, Field.taken);
-    });
-  } else if (branch) {
+      code.load(Op.i32Load, skip + Field.taken);
+    }, handler);
+  } else {
     const jump = handler.jump!;
-    relook(() => { code.get(jump.target); });
+    relook(handler, slow, () => { code.get(jump.target); });
     code.get(jump.record);
     code.if();
-    dispatchTo(code, type, () => { code.get(jump.record); });
+    dispatchTo(code, type, () => { code.get(jump.record); }, handler);
     code.end();
     code.get(jump.target);
-    code.get(COUNT);
+    pushCount(code, handler);
     code.returnCall(core.lookup);
   }
-  if (branch?.when) code.end();
-  if (branch && !branch.when) return;
-  relook(() => { pushNextRip(handler); });
-  dispatchNext(code, type);
+  if (branch.when) code.end();
 }
 
 /** RIP of the next instruction as i64. */
-export function pushNextRip({ code, shape }: Handler): void {
+export function pushNextRip({ code, shape, skip }: Handler): void {
   code.get(RECORD);
-  code.load(Op.i64Load, Field.rip);
+  code.load(Op.i64Load, skip + Field.rip);
   code.get(RECORD);
-  code.load(Op.i64Load8U, Field.length);
+  code.load(Op.i64Load8U, skip + Field.length);
   code.op(Op.i64Add);
   if (shape.mode.codeSize === 64) return;
   code.i64(0xffffffffn);
