@@ -2,7 +2,7 @@
 // tables without the checks that instructions make. Called by `vcpu.ts`, which tells the VM that registers changed.
 import { CR0, CR4, EFER } from '../cpu/controls.ts';
 import { rflags, setRflags, VM } from '../cpu/flags.ts';
-import { Attribute, Pending, type Cpu, type Segment } from '../cpu/state.ts';
+import { Activity, Attribute, Pending, type Cpu, type Segment } from '../cpu/state.ts';
 import type { KvmSegment, Regs, Sregs } from './api.ts';
 
 const generalNames = ['rax', 'rbx', 'rcx', 'rdx', 'rsi', 'rdi', 'rsp', 'rbp', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15', 'rip'] as const;
@@ -17,6 +17,8 @@ export function setRegs(cpu: Cpu, regs: Regs): void {
   for (const name of generalNames) cpu[name] = regs[name];
   setRflags(cpu, Number(BigInt.asUintN(32, regs.rflags)));
   setPrivilege(cpu);
+  // Without a local APIC in the kernel KVM knows no halted vCPU: it goes on from where the client puts it.
+  if (cpu.activity === Activity.halted) cpu.activity = Activity.running;
 }
 
 /** CPL is the DPL of SS, as VMCBs have it; 0 in real mode and 3 in virtual-8086 mode. */
