@@ -101,7 +101,7 @@ export function deliver(machine: Machine, vector: number, kind: EventKind, error
 
 const scratch = new Uint32Array(12);
 const CS_SELECTOR = selectorWord(CS), SS_SELECTOR = selectorWord(SS), SS_ATTRIBUTES = attributesWord(SS);
-const TR_BASE = baseWord(TR), TR_LIMIT = limitWord(TR), TR_SELECTOR = selectorWord(TR);
+const TR_BASE = baseWord(TR), TR_LIMIT = limitWord(TR), TR_SELECTOR = selectorWord(TR), TR_ATTRIBUTES = attributesWord(TR);
 
 const returnWord = (kind: EventKind): number => isSoftware(kind) ? NEXT_RIP_WORD : RIP_WORD;
 
@@ -203,14 +203,14 @@ function gateCode(machine: Machine, selector: number, external: number): Descrip
 
 function deliverProtected(machine: Machine, vector: number, kind: EventKind, errorCode: number): void {
   const { cpu } = machine, { u32 } = cpu;
-  const external = externalBit(kind), gateError = vector << 3 | 2 | external;
-  if ((vector << 3 | 7) > cpu.idtrLimit) throw generalProtection(gateError);
+  const external = externalBit(kind), oldCpl = u32[CPL_WORD]!, gateError = vector << 3 | 2 | external;
+  if ((vector << 3 | 7) > u32[IDTR_LIMIT_WORD]!) throw generalProtection(gateError);
   loadWords(machine, u32[IDTR_BASE_WORD]! + (vector << 3) >>> 0, 0, 2, scratch, true);
   const gateLow = scratch[0]!, gateHigh = scratch[1]!, type = gateHigh >>> 8 & 0x1f, selector = gateLow >>> 16;
   const isInterruptGate = type === SystemType.interruptGate16 || type === SystemType.interruptGate32;
   const isTrapGate = type === SystemType.trapGate16 || type === SystemType.trapGate32;
   if (!isInterruptGate && !isTrapGate && type !== SystemType.taskGate) throw generalProtection(gateError);
-  if (isDplChecked(kind) && (gateHigh >>> 13 & 3) < cpu.cpl) throw generalProtection(gateError);
+  if (isDplChecked(kind) && (gateHigh >>> 13 & 3) < oldCpl) throw generalProtection(gateError);
   if ((gateHigh & 0x8000) === 0) throw new GuestFault(Vector.NP, gateError);
   const hasCode = kind === 'exception' && has(WITH_ERROR_CODE, vector);
   const flags = pushedFlags(cpu, vector, kind);
@@ -220,7 +220,7 @@ function deliverProtected(machine: Machine, vector: number, kind: EventKind, err
   }
 
   const descriptor = gateCode(machine, selector, external), attributes = attributesOf(descriptor.high), code = selector & 0xfffc | external;
-  const oldCpl = cpu.cpl, newCpl = isConforming(attributes) ? oldCpl : privilegeOf(attributes);
+  const newCpl = isConforming(attributes) ? oldCpl : privilegeOf(attributes);
   const fromVirtual8086 = isVirtual8086(cpu);
   if (fromVirtual8086 && newCpl !== 0) throw generalProtection(code);
   const wide = type === SystemType.interruptGate32 || type === SystemType.trapGate32;
@@ -232,9 +232,9 @@ function deliverProtected(machine: Machine, vector: number, kind: EventKind, err
     inner = innerStack(machine, newCpl, external);
     stack = inner.stack;
     if (fromVirtual8086) items.push(cpu.gs.selector, cpu.fs.selector, cpu.ds.selector, cpu.es.selector);
-    items.push(cpu.ss.selector, u32[RSP_WORD]!);
+    items.push(u32[SS_SELECTOR]!, u32[RSP_WORD]!);
   } else stack = currentStack(cpu, external);
-  items.push(flags, cpu.cs.selector, u32[returnWord(kind)]!);
+  items.push(flags, u32[CS_SELECTOR]!, u32[returnWord(kind)]!);
   if (hasCode) items.push(errorCode);
   if (target > limitOf(descriptor.low, descriptor.high)) throw generalProtection(external);
   const pointer = pushItems(machine, stack, items, size);
@@ -244,8 +244,9 @@ function deliverProtected(machine: Machine, vector: number, kind: EventKind, err
     setSegment(cpu, SS, inner.selector, inner.descriptor);
   }
   cpu.rsp = pointer;
-  cpu.rip = BigInt(target);
-  cpu.cpl = newCpl;
+  u32[RIP_WORD] = target;
+  u32[RIP_WORD + 1] = 0;
+  u32[CPL_WORD] = newCpl;
   setSegment(cpu, CS, selector & 0xfffc | newCpl, descriptor);
   if (fromVirtual8086) for (const segment of [ES, DS, FS, GS]) setNullSegment(machine, segment, 0);
   enterHandler(cpu, isInterruptGate);
@@ -255,13 +256,13 @@ export interface InnerStack { readonly selector: number; readonly descriptor: De
 
 /** The stack for an inner level, from the present TSS (APM Vol. 2, 12.2.2): SS and eSP, checked. Faults are #TS, absence and overflow #SS. */
 export function innerStack(machine: Machine, cpl: number, external: number): InnerStack {
-  const { cpu, memory } = machine;
-  const wide = (cpu.tr.attributes & 8) !== 0, taskError = cpu.tr.selector & 0xfffc | external;
+  const { cpu, memory } = machine, { u32 } = cpu;
+  const wide = (u32[TR_ATTRIBUTES]! & 8) !== 0, taskError = u32[TR_SELECTOR]! & 0xfffc | external;
   const place = wide ? 4 + 8 * cpl : 2 + 4 * cpl;
-  if (place + (wide ? 5 : 3) > cpu.tr.limit) throw new GuestFault(Vector.TS, taskError);
-  const linear = BigInt.asUintN(32, cpu.tr.base + BigInt(place));
-  const pointer = wide ? memory.read32(linear, true) : memory.read16(linear, true);
-  const selector = memory.read16(BigInt.asUintN(32, linear + (wide ? 4n : 2n)), true);
+  if (place + (wide ? 5 : 3) > u32[TR_LIMIT]!) throw new GuestFault(Vector.TS, taskError);
+  const linear = u32[TR_BASE]! + place >>> 0;
+  const pointer = wide ? memory.read32(BigInt(linear), true) : memory.read16(BigInt(linear), true);
+  const selector = memory.read16(BigInt(linear + (wide ? 4 : 2) >>> 0), true);
   if (isNullSelector(selector)) throw new GuestFault(Vector.TS, external);
   const code = selector & 0xfffc | external;
   const descriptor = checkStackSegment(machine, selector, cpl, Vector.TS, code);

@@ -89,6 +89,17 @@ function enterCode(machine: Machine, selector: number, descriptor: Descriptor, c
   cpu.rip = offset;
 }
 
+/** The same outside long mode, in numbers. */
+function checkTarget32(descriptor: Descriptor, offset: number): void {
+  if (offset > limitOf(descriptor.low, descriptor.high)) throw generalProtection();
+}
+function enterCode32({ cpu }: Machine, selector: number, descriptor: Descriptor, cpl: number, offset: number): void {
+  setSegment(cpu, CS, selector & 0xfffc | cpl, descriptor);
+  cpu.u32[CPL_WORD] = cpl;
+  cpu.u32[RIP_WORD] = offset;
+  cpu.u32[RIP_WORD + 1] = 0;
+}
+
 // ── JMP and CALL ──
 
 interface FarTarget { readonly selector: number; readonly offset: bigint }
@@ -358,26 +369,26 @@ function returnToTask(machine: Machine): void {
 }
 
 function returnLegacy(machine: Machine, size: 2 | 4): void {
-  const { cpu } = machine, stack = currentStack(cpu, 0), oldCpl = cpu.cpl;
+  const { cpu } = machine, stack = currentStack(cpu, 0), oldCpl = cpu.u32[CPL_WORD]!;
   const item = (index: number): number => peekItem(machine, stack, index * size, size);
   const offset = item(0), selector = item(1) & 0xffff, flags = item(2);
   if (size === 4 && (flags & VM) !== 0 && oldCpl === 0) return returnToVirtual8086(machine, offset, flags, [3, 4, 5, 6, 7, 8].map(item));
   const descriptor = readReturnCode(machine, selector), level = selector & 3;
-  const mask = writableFlags(oldCpl, cpu.rflagsSystem & IOPL, size) | (size > 2 ? RF | (oldCpl === 0 ? VIF | VIP : 0) : 0);
+  const mask = writableFlags(oldCpl, cpu.u32[FLAGS_WORD]! & IOPL, size) | (size > 2 ? RF | (oldCpl === 0 ? VIF | VIP : 0) : 0);
   if (level === oldCpl) {
-    checkTarget(machine, descriptor, BigInt(offset));
+    checkTarget32(descriptor, offset);
     markAccessed(machine, selector, descriptor);
     cpu.rsp = pointerOn(stack, stack.pointer + 3 * size);
-    enterCode(machine, selector, descriptor, level, BigInt(offset));
+    enterCode32(machine, selector, descriptor, level, offset);
     writeFlags(cpu, flags, mask);
     return;
   }
   const pointer = item(3), stackSelector = item(4) & 0xffff;
   const stackDescriptor = readReturnStack(machine, stackSelector, level, descriptor);
-  checkTarget(machine, descriptor, BigInt(offset));
+  checkTarget32(descriptor, offset);
   markAccessed(machine, selector, descriptor);
   if (stackDescriptor !== undefined) markAccessed(machine, stackSelector, stackDescriptor);
-  enterCode(machine, selector, descriptor, level, BigInt(offset));
+  enterCode32(machine, selector, descriptor, level, offset);
   writeFlags(cpu, flags, mask);
   enterStack(machine, stackSelector, stackDescriptor);
   setStackPointer(cpu, BigInt(pointer));

@@ -82,7 +82,9 @@ function raise(machine: Machine, vector: number, kind: EventKind): Done {
 }
 
 export function softwareInterrupt(machine: Machine, instruction: Instruction): Done {
-  return raise(machine, Number(readOperand(machine, instruction, 0)), 'software');
+  const vector = operandAt(instruction, 0);
+  if (vector.kind !== 'immediate') throw invalidOpcode();
+  return raise(machine, Number(vector.value), 'software');
 }
 export const breakpointInterrupt = (machine: Machine): Done => raise(machine, Vector.BP, 'int3');
 /** ICEBP: #DB without a cause of its own in DR6 and without a privilege check. Causes that MOV SS has held back go with it: one #DB. */

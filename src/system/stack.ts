@@ -35,19 +35,36 @@ export function currentStack(cpu: Cpu, errorCode: number): Stack {
   };
 }
 
-const linearOn = (stack: Stack, offset: number, size: number): bigint => {
+function linearOn(stack: Stack, offset: number, size: number): number {
   if (!isWithinLimit(stack.attributes, stack.limit, offset, size)) throw new GuestFault(Vector.SS, stack.errorCode);
-  return BigInt((stack.base + offset) >>> 0);
-};
+  return (stack.base + offset) >>> 0;
+}
 
 /** Pushes `items`, the first one first, 2 or 4 bytes each: all are checked and probed, then stored. Returns the new RSP. */
 export function pushItems(machine: Machine, stack: Stack, items: readonly number[], size: 2 | 4): bigint {
+  const { memory, cpu } = machine;
+  const length = items.length * size, end = stack.pointer & stack.mask, start = (end >>> 0) - length;
+  // An aligned frame that neither wraps nor leaves the segment, on a page at hand: one probe for all of it.
+  if (memory.hostOfWrite !== undefined && start >= 0 && (stack.base + start & size - 1) === 0 && isWithinLimit(stack.attributes, stack.limit, start, length)) {
+    const host = memory.hostOfWrite((stack.base + start) >>> 0, 0, length, stack.supervisor);
+    if (host !== 0) {
+      for (let index = 0, at = host + length - size; index < items.length; index++, at -= size) {
+        if (size === 4) cpu.view.setUint32(at, items[index]!, true);
+        else cpu.view.setUint16(at, items[index]!, true);
+      }
+      return pointerOn(stack, start);
+    }
+  }
+  return pushOneByOne(machine, stack, items, size);
+}
+
+function pushOneByOne(machine: Machine, stack: Stack, items: readonly number[], size: 2 | 4): bigint {
   const { memory } = machine;
   const at: bigint[] = [];
   let pointer = stack.pointer;
   for (let index = 0; index < items.length; index++) {
     pointer = (pointer - size & stack.mask) >>> 0;
-    const linear = linearOn(stack, pointer, size);
+    const linear = BigInt(linearOn(stack, pointer, size));
     memory.probeWrite(linear, size, stack.supervisor);
     at.push(linear);
   }
@@ -60,8 +77,11 @@ export function pushItems(machine: Machine, stack: Stack, items: readonly number
 
 /** The item of 2 or 4 bytes at `depth` bytes above the stack pointer. */
 export function peekItem(machine: Machine, stack: Stack, depth: number, size: 2 | 4): number {
+  const { memory, cpu } = machine;
   const linear = linearOn(stack, (stack.pointer + depth & stack.mask) >>> 0, size);
-  return size === 4 ? machine.memory.read32(linear, stack.supervisor) : machine.memory.read16(linear, stack.supervisor);
+  const host = memory.hostOfRead === undefined || (linear & size - 1) !== 0 ? 0 : memory.hostOfRead(linear, 0, size, stack.supervisor);
+  if (host !== 0) return size === 4 ? cpu.view.getUint32(host, true) : cpu.view.getUint16(host, true);
+  return size === 4 ? memory.read32(BigInt(linear), stack.supervisor) : memory.read16(BigInt(linear), stack.supervisor);
 }
 
 /** RSP once the stack pointer is `pointer` (modulo the stack's size). */
