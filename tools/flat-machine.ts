@@ -1,7 +1,7 @@
 // The smallest machine that the native vectors need: three pieces of memory, no paging structures, no devices. It implements `Services`
 // over a plain buffer, so that every engine plugs in as it does under the run loop. Used by `native-vectors.ts` and by tests.
 import { is64Bit, isCanonical } from '../src/cpu/controls.ts';
-import { Access, Done, Stop, Written, type Engine, type Services } from '../src/cpu/engine.ts';
+import { Access, Done, Stop, Written, type Services } from '../src/cpu/engine.ts';
 import { isExpandDown, isReadable, isWritable } from '../src/cpu/segments.ts';
 import {
   bindCpu, placeOfArea, RAM, resetCpu, TLB_ENTRIES, TLB_ENTRY_SIZE, tlbOffset, TLB_READ_USER, TLB_WRITE_USER, type Cpu,
@@ -35,8 +35,6 @@ export interface FlatMachine {
   enter(mode: CodeSize): void;
   /** Forgets what the TLB holds: the next accesses take the slow path. */
   flushTlb(): void;
-  /** Told when decoded code was written; set once the engine exists. */
-  engine: Engine | undefined;
 }
 
 export function createFlatMachine(capability: Capabilities): FlatMachine {
@@ -45,7 +43,7 @@ export function createFlatMachine(capability: Capabilities): FlatMachine {
   resetCpu(cpu);
   const filled = new Set<number>();
   const machine: FlatMachine = {
-    memory, cpu, capability, has: feature => capability.has(feature), engine: undefined,
+    memory, cpu, capability, has: feature => capability.has(feature),
     bytesOf(name) {
       const region = memoryMap.find(each => each.name === name)!;
       return cpu.u8.subarray(RAM + region.ramOffset, RAM + region.ramOffset + region.length);

@@ -39,13 +39,13 @@ export function* readForms(path: string): Generator<Form> {
 export interface Bench {
   readonly machine: FlatMachine;
   readonly engine: Engine;
+  /** The engine translates everything before it runs. */
+  readonly eager: boolean;
 }
-export function createBench(capability: Capabilities, createEngine: (machine: FlatMachine) => Engine): Bench {
+export function createBench(capability: Capabilities, createEngine: (machine: FlatMachine) => Engine, eager = false): Bench {
   const machine = createFlatMachine(capability);
   machine.bytesOf('code').fill(0xcc);
-  const engine = createEngine(machine);
-  machine.engine = engine;
-  return { machine, engine };
+  return { machine, engine: createEngine(machine), eager };
 }
 
 /** How a case ended: `differs` holds one line for each item that is not as recorded. */
@@ -128,7 +128,7 @@ export function runCase(bench: Bench, form: Form, test: Case): Result {
 
   placeCode(before, after, form.mode, test);
   machine.enter(form.mode);
-  load(machine, before);
+  load(bench, before);
   const count = instruction && instruction.rep !== 'none' ? elements(instruction, before, after, test) : 1;
   cpu.budget = count;
   const stop = engine.run();
@@ -143,18 +143,19 @@ function placeCode(before: State, after: State, mode: CodeSize, { b }: Case): vo
   after.memory.set(bytes, first);
 }
 
-let toggle = false;
-function load({ cpu, engine, ...machine }: FlatMachine, state: State): void {
+let cold = false;
+function load({ machine, engine, eager }: Bench, state: State): void {
+  const { cpu } = machine;
   state.general.forEach((value, number) => cpu.setGeneral(number, value));
   cpu.rip = state.ip;
   setRflags(cpu, state.flags | IF_AND_ONE);
   const code = memoryMap[0];
-  if (Buffer.compare(state.memory.subarray(0, code.length), cpu.u8.subarray(RAM, RAM + code.length)) !== 0) engine?.invalidateCode(0, code.length);
+  if (Buffer.compare(state.memory.subarray(0, code.length), cpu.u8.subarray(RAM, RAM + code.length)) !== 0) engine.invalidateCode(0, code.length);
   cpu.u8.set(state.memory, RAM);
-  // Every other case begins with an empty TLB, so that both the fast and the slow path are seen.
-  toggle = !toggle;
-  if (toggle) machine.flushTlb();
-  engine?.flushAddresses();
+  // Every other case begins with an empty TLB, so that both the fast and the slow path are seen; translated code only has the fast one.
+  cold = !cold && !eager;
+  if (cold) machine.flushTlb();
+  engine.flushAddresses();
 }
 
 /** How many elements the recorded processor did, plus the one that faulted. */

@@ -63,7 +63,7 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has, eag
   });
   const handlers = createHandlers(memory, table, core);
   const blocks = createBlocks(cpu, services, has, handlers);
-  const regions = createRegions({ memory, u32, table, core, handlers, instructionAt: (record) => blocks.instructionAt(record), threshold: THRESHOLD[kind] });
+  const regions = createRegions({ memory, u32, table, core, handlers, instructionAt: (record) => blocks.instructionAt(record), threshold: eager ? 0 : THRESHOLD[kind] });
   blocks.onDrop = regions.drop;
   blocks.onReset = regions.reset;
   const groups = createGroups(u32, handlers, eager ? 1 : 2, (record) => blocks.instructionAt(record));

@@ -43,7 +43,7 @@ export interface RegionParts {
   readonly core: CoreExports;
   readonly handlers: Handlers;
   readonly instructionAt: (record: number) => Instruction | undefined;
-  /** Samples at one place before it is translated. */
+  /** Samples at one place before it is translated; 0 translates everything that is sampled, and whatever changes again and again. */
   readonly threshold: number;
 }
 
@@ -56,7 +56,7 @@ export function createRegions({ memory, u32, table, core, handlers, instructionA
   let count = 0;
 
   function sample(page: Page, offset: number): boolean {
-    if (!canHaveRegions(page.context.mode) || (drops.get(page) ?? 0) > MOST_DROPS) return true;
+    if (!canHaveRegions(page.context.mode) || (threshold > 0 && (drops.get(page) ?? 0) > MOST_DROPS)) return true;
     if (byPage.get(page)?.some(({ covered }) => covered.has(offset))) return true;
     let places = heat.get(page);
     if (!places) heat.set(page, places = new Map());
