@@ -1,7 +1,7 @@
 // From a fresh clone to a running program: installs the dependencies when they are missing or stale, compiles, then runs what was
 // asked for. Plain JavaScript with nothing but Node, because it runs before anything is installed. `npm start`, `npm test` and friends call it.
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -59,19 +59,17 @@ function install() {
   }
 }
 
-/** Files that are not TypeScript but are read beside it: the compiler copies only JSON that is imported. */
-function copyData(folder) {
-  for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) copyData(path);
-    else if (!/\.(ts|md)$/.test(entry.name)) cpSync(join(root, path), join(root, 'dist', path));
-  }
-}
-
-function build() {
-  run(process.execPath, [join(relative(root, require.resolve('typescript/package.json')), '..', 'bin', 'tsc'), '-p', 'tools/tsconfig.build.json'], 'The compilation');
-  copyData('src');
-  copyData('journal');
+/** Compiles everything into dist/; then the command line once more, as a few large files: loading hundreds of small ones takes longer
+ * than all the rest of a short recording. */
+async function build() {
+  const compiler = join(relative(root, require.resolve('typescript/package.json')), '..', 'bin', 'tsc');
+  run(process.execPath, [compiler, '-p', 'tools/tsconfig.build.json'], 'The compilation');
+  rmSync(join(root, 'dist/src/cli/chunks'), { recursive: true, force: true });
+  const { build: bundle } = await import('esbuild');
+  await bundle({
+    absWorkingDir: root, entryPoints: ['src/cli/main.ts'], outdir: 'dist/src/cli', chunkNames: 'chunks/[name]-[hash]', logLevel: 'warning',
+    bundle: true, splitting: true, platform: 'node', format: 'esm', target: 'node20', external: ['better-sqlite3', 'iced-x86'],
+  });
 }
 
 const [name = '', ...args] = process.argv.slice(2);
@@ -79,7 +77,7 @@ if (name !== 'install' && name !== 'build' && !Object.hasOwn(programs, name)) {
   fail(`there is no "${name}" to run; try one of: install, build, ${Object.keys(programs).join(', ')}.`);
 }
 install();
-if (name !== 'install') build();
+if (name !== 'install') await build();
 if (Object.hasOwn(programs, name)) {
   const { status, signal } = spawnSync(process.execPath, [...programs[name], ...args], { cwd: root, stdio: 'inherit' });
   process.exit(signal ? 1 : status ?? 1);
