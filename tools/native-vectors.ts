@@ -10,6 +10,8 @@ import type { CodeSize, Instruction, Undecodable } from '../src/isa/instruction.
 import { generalRegisters } from '../src/semantics/expr.ts';
 import type { Capabilities } from '../src/model/capabilities.ts';
 import { whyMissing } from '../src/semantics/index.ts';
+import { createReference } from '../src/semantics/reference.ts';
+import { createEngine } from '../src/wasm/index.ts';
 import { createFlatMachine, memoryMap, RAM_LENGTH, Vector, type FlatMachine } from './flat-machine.ts';
 
 type Items = Readonly<Record<string, string>> & { readonly m?: Readonly<Record<string, string>> };
@@ -35,17 +37,21 @@ export function* readForms(path: string): Generator<Form> {
   for (const line of gunzipSync(readFileSync(path)).toString().split('\n')) if (line) yield JSON.parse(line) as Form;
 }
 
+export type Reading = 'reference' | 'interpreter' | 'translator';
+export const readingNames: readonly Reading[] = ['reference', 'interpreter', 'translator'];
+
 /** An engine in a machine of its own. */
 export interface Bench {
+  readonly reading: Reading;
   readonly machine: FlatMachine;
-  readonly engine: Engine;
-  /** The engine translates everything before it runs. */
-  readonly eager: boolean;
+  readonly engine: Engine & { readonly regionCount?: number };
 }
-export function createBench(capability: Capabilities, createEngine: (machine: FlatMachine) => Engine, eager = false): Bench {
+/** A case executes one instruction, which is never hot: the translator translates before it executes. */
+export function createBench(reading: Reading, capability: Capabilities): Bench {
   const machine = createFlatMachine(capability);
   machine.bytesOf('code').fill(0xcc);
-  return { machine, engine: createEngine(machine), eager };
+  const engine = reading === 'reference' ? createReference(machine) : createEngine(reading, { ...machine, eager: reading === 'translator' });
+  return { reading, machine, engine };
 }
 
 /** How a case ended: `differs` holds one line for each item that is not as recorded. */
@@ -144,7 +150,7 @@ function placeCode(before: State, after: State, mode: CodeSize, { b }: Case): vo
 }
 
 let cold = false;
-function load({ machine, engine, eager }: Bench, state: State): void {
+function load({ reading, machine, engine }: Bench, state: State): void {
   const { cpu } = machine;
   state.general.forEach((value, number) => cpu.setGeneral(number, value));
   cpu.rip = state.ip;
@@ -152,8 +158,8 @@ function load({ machine, engine, eager }: Bench, state: State): void {
   const code = memoryMap[0];
   if (Buffer.compare(state.memory.subarray(0, code.length), cpu.u8.subarray(RAM, RAM + code.length)) !== 0) engine.invalidateCode(0, code.length);
   cpu.u8.set(state.memory, RAM);
-  // Every other case begins with an empty TLB, so that both the fast and the slow path are seen; translated code only has the fast one.
-  cold = !cold && !eager;
+  // Every other case begins with an empty TLB, so that both the fast and the slow path are seen; translated code has only the fast one.
+  cold = !cold && reading !== 'translator';
   if (cold) machine.flushTlb();
   engine.flushAddresses();
 }

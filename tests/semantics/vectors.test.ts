@@ -2,26 +2,17 @@
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import type { Engine } from '../../src/cpu/engine.ts';
 import { createCapabilities } from '../../src/model/capabilities.ts';
-import { createReference } from '../../src/semantics/reference.ts';
-import { createEngine } from '../../src/wasm/index.ts';
-import type { FlatMachine } from '../../tools/flat-machine.ts';
-import { createBench, readForms, runCase, type Bench } from '../../tools/native-vectors.ts';
+import { createBench, readForms, readingNames, runCase, type Bench } from '../../tools/native-vectors.ts';
 
 const folder = fileURLToPath(new URL('../vectors/', import.meta.url));
 const families = readdirSync(folder).filter(name => name.endsWith('.jsonl.gz')).map(name => name.slice(0, -'.jsonl.gz'.length));
 
-const readings: Readonly<Record<string, (machine: FlatMachine) => Engine>> = {
-  reference: createReference,
-  interpreter: machine => createEngine('interpreter', machine),
-};
-
 /** V8 gives every module that imports a table a copy of its own: a fresh engine now and then. */
 const FORMS_PER_BENCH = 64;
 
-describe.each(Object.keys(readings))('the %s', reading => {
-  const open = (): Bench => createBench(createCapabilities('EPYC-Genoa'), readings[reading]!);
+describe.each(readingNames)('the %s', reading => {
+  const open = (): Bench => createBench(reading, createCapabilities('EPYC-Genoa'));
 
   it.each(families)('agrees with the processor in %s', family => {
     const differences: string[] = [];
