@@ -62,7 +62,7 @@ const LOW_FRAMES = 1 << 20;
 export function createRam(buffer: ArrayBuffer, size: number): Ram {
   const u8 = new Uint8Array(buffer), u32 = new Uint32Array(buffer), u64 = new BigUint64Array(buffer);
   const pageCount = size >>> PAGE_SHIFT;
-  const flags = new Uint8Array(pageCount);
+  const flagWords = new Uint32Array((pageCount + 3) >> 2), flags = new Uint8Array(flagWords.buffer, 0, pageCount);
   const granules = new Uint32Array(2 * pageCount);
   const low = new Uint32Array(LOW_FRAMES);
   let high: { first: number; end: number; entry: number }[] = [];
@@ -88,7 +88,12 @@ export function createRam(buffer: ArrayBuffer, size: number): Ram {
   }
 
   function nextPage(mask: number, from: number): number {
-    for (let page = from; page < pageCount; page++) if ((flags[page]! & mask) !== 0) return page;
+    const masks = Math.imul(mask, 0x01010101);
+    for (let page = from; page < pageCount; page++) {
+      // Four pages at a time where there is nothing.
+      if ((page & 3) === 0) while (page < pageCount && (flagWords[page >> 2]! & masks) === 0) page += 4;
+      if (page < pageCount && (flags[page]! & mask) !== 0) return page;
+    }
     return -1;
   }
 

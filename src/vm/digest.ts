@@ -1,8 +1,9 @@
 // Digests: 64 bits over the architectural state of a vCPU, and over RAM by the content of its pages. The same state gives the same digest
 // in every tier and on every host. Digests find differences; they are no defence against somebody who makes one on purpose.
 import { canonicaliseFlags } from '../cpu/flags.ts';
-import { areaPlaces, fieldPlaces, placeOfSegment, SEGMENT_SIZE, segmentRegisters, VCPU_FILE, type Cpu, type FieldName } from '../cpu/state.ts';
+import { areaPlaces, fieldPlaces, placeOfArea, placeOfSegment, SEGMENT_SIZE, segmentRegisters, VCPU_FILE, type Cpu, type FieldName } from '../cpu/state.ts';
 import { hostOfPage, PageFlag, type Ram } from '../memory/ram.ts';
+import { I32, I64, Module, Op, type Code } from '../wasm/encode.ts';
 
 /** The parts of the vCPU file that are architectural, as byte ranges: the fields up to the first scratch one, then segments and areas. */
 export const stateRanges: readonly (readonly [start: number, end: number])[] = ranges();
@@ -23,46 +24,67 @@ export const stateLength = stateRanges.reduce((sum, [start, end]) => sum + end -
 export type Digest = readonly [high: number, low: number];
 export const digestText = ([high, low]: Digest): string => ((high >>> 0).toString(16).padStart(8, '0') + (low >>> 0).toString(16).padStart(8, '0'));
 
-// Four lanes that do not wait for each other; the lanes are mixed at the end.
-let laneA = 0, laneB = 0, laneC = 0, laneD = 0;
-const K1 = 0x9e3779b1, K2 = 0x85ebca77, K3 = 0xc2b2ae3d, K4 = 0x27d4eb2f;
-
-function begin(seed: number): void {
-  laneA = seed ^ 0x243f6a88;
-  laneB = seed ^ 0x85a308d3;
-  laneC = seed ^ 0x13198a2e;
-  laneD = seed ^ 0x03707344;
+export interface Digests {
+  /** Of the active vCPU file. Lazy flags become canonical. */
+  vcpu(): Digest;
+  /** Over all of RAM: which page has which content. Pages that were not written since the last call are not read again. */
+  memory(): Digest;
 }
 
-/** Words `from` .. `to - 1`; the length need not be a multiple of four. */
-function absorb(words: Uint32Array, from: number, to: number): void {
-  let a = laneA, b = laneB, c = laneC, d = laneD, at = from;
-  for (; at + 3 < to; at += 4) {
-    a = Math.imul(a ^ words[at]!, K1);
-    b = Math.imul(b ^ words[at + 1]!, K2);
-    c = Math.imul(c ^ words[at + 2]!, K3);
-    d = Math.imul(d ^ words[at + 3]!, K4);
-    // A multiplication carries upwards only: the rotation brings high bits down.
-    a = a << 13 | a >>> 19;
-    b = b << 15 | b >>> 17;
-    c = c << 11 | c >>> 21;
-    d = d << 17 | d >>> 15;
+/** RAM is all zero when this is made. `beforeMemory` makes every page's next write known. */
+export function createDigests(memory: WebAssembly.Memory, cpu: Cpu, ram: Ram, beforeMemory: () => void): Digests {
+  const { u32 } = cpu, { flags } = ram;
+  const { absorb, isZero } = instantiate(memory);
+
+  function begin(seed: number): void {
+    for (let lane = 0; lane < LANES; lane++) {
+      u32[(STATE >> 2) + 2 * lane] = seed;
+      u32[(STATE >> 2) + 2 * lane + 1] = lane + 1;
+    }
   }
-  for (; at < to; at++) {
-    a = Math.imul(a ^ words[at]!, K3);
-    a = a << 13 | a >>> 19;
+  function finish(): Digest {
+    let high = 0x243f6a88, low = 0x85a308d3;
+    for (let word = STATE >> 2; word < (STATE >> 2) + 2 * LANES; word++) {
+      high = avalanche(high + u32[word]! | 0);
+      low = avalanche(low ^ Math.imul(u32[word]!, 0x9e3779b1)) + high | 0;
+    }
+    return [high >>> 0, avalanche(low) >>> 0];
   }
-  laneA = a;
-  laneB = b;
-  laneC = c;
-  laneD = d;
+
+  // Two words per page as it counts in the sum. A zero page counts nothing, the order of pages does not matter, and one can be replaced.
+  const parts = new Uint32Array(2 * ram.pageCount);
+  let sumHigh = 0, sumLow = 0;
+  function pagePart(page: number): Digest {
+    const start = hostOfPage(page);
+    if (isZero(start, start + 4096) !== 0) return ZERO;
+    begin(page + 1);
+    absorb(start, start + 4096);
+    return finish();
+  }
+
+  return {
+    vcpu() {
+      canonicaliseFlags(cpu);
+      begin(0);
+      for (const [start, end] of stateRanges) absorb(start, end);
+      return finish();
+    },
+    memory() {
+      beforeMemory();
+      for (let page = ram.nextPage(PageFlag.unhashed, 0); page !== -1; page = ram.nextPage(PageFlag.unhashed, page + 1)) {
+        flags[page]! &= ~PageFlag.unhashed;
+        const [high, low] = pagePart(page);
+        sumHigh = sumHigh - parts[2 * page]! + high | 0;
+        sumLow = sumLow - parts[2 * page + 1]! + low | 0;
+        parts[2 * page] = high;
+        parts[2 * page + 1] = low;
+      }
+      return [sumHigh >>> 0, sumLow >>> 0];
+    },
+  };
 }
 
-function finish(): Digest {
-  const high = avalanche(laneA ^ avalanche(laneB + 0x1b873593 ^ avalanche(laneC ^ avalanche(laneD))));
-  const low = avalanche(laneD ^ avalanche(laneC + 0x52dce729 ^ avalanche(laneB ^ avalanche(laneA))));
-  return [high, low];
-}
+const ZERO: Digest = [0, 0];
 
 function avalanche(value: number): number {
   value = Math.imul(value ^ value >>> 16, 0x85ebca6b);
@@ -70,54 +92,96 @@ function avalanche(value: number): number {
   return value ^ value >>> 16;
 }
 
-/** Of the active vCPU file. Lazy flags become canonical. */
-export function digestVcpu(cpu: Cpu): Digest {
-  canonicaliseFlags(cpu);
-  begin(0);
-  for (const [start, end] of stateRanges) absorb(cpu.u32, start >> 2, end >> 2);
-  return finish();
+// ── The inner loops, in WebAssembly: they read 64 bits at a time where JavaScript would have to make bigints ──
+
+/** Four lanes that do not wait for each other, kept in the scratch area between calls. */
+const LANES = 4, STATE = placeOfArea('slowValue');
+const MULTIPLIERS = [0x9e3779b97f4a7c15n, 0xc2b2ae3d27d4eb4fn, 0x165667b19e3779f9n, 0x85ebca77c2b2ae63n] as const;
+const ROTATIONS = [29, 31, 33, 37] as const;
+
+interface Loops {
+  /** Both addresses are multiples of 8. */
+  absorb(start: number, end: number): void;
+  /** 1 when all bytes are zero; the length is a multiple of 64. */
+  isZero(start: number, end: number): number;
 }
 
-export interface MemoryDigest {
-  /** Over all of RAM: which page has which content. Pages that were not written since the last call are not read again. */
-  take(): Digest;
+function instantiate(memory: WebAssembly.Memory): Loops {
+  const module = new Module();
+  module.importMemory('vm', 'memory');
+  const absorb = module.function(module.type([I32, I32], []));
+  writeAbsorb(absorb.code);
+  module.export('absorb', absorb.index);
+  const isZero = module.function(module.type([I32, I32], [I32]));
+  writeIsZero(isZero.code);
+  module.export('isZero', isZero.index);
+  return new WebAssembly.Instance(new WebAssembly.Module(module.finish()), { vm: { memory } }).exports as unknown as Loops;
 }
 
-/** RAM is all zero when this is made. The digest is the sum over all pages that are not zero of a mix of page number and content hash: order does not matter, one page can be replaced. */
-export function createMemoryDigest(ram: Ram, beforeTake: () => void): MemoryDigest {
-  const { flags, u32 } = ram;
-  // Two words per page as it counts in the sum; zero pages count nothing.
-  const parts = new Uint32Array(2 * ram.pageCount);
-  let high = 0, low = 0;
-  return {
-    take() {
-      beforeTake();
-      for (let page = ram.nextPage(PageFlag.unhashed, 0); page !== -1; page = ram.nextPage(PageFlag.unhashed, page + 1)) {
-        flags[page]! &= ~PageFlag.unhashed;
-        const [partHigh, partLow] = isZeroPage(ram, page) ? ZERO : digestPage(u32, page);
-        high = high - parts[2 * page]! + partHigh | 0;
-        low = low - parts[2 * page + 1]! + partLow | 0;
-        parts[2 * page] = partHigh;
-        parts[2 * page + 1] = partLow;
-      }
-      return [high, low];
-    },
+const START = 0, END = 1;
+
+function writeAbsorb(code: Code): void {
+  const lanes = Array.from({ length: LANES }, () => code.local(I64));
+  lanes.forEach((lane, index) => {
+    code.i32(0);
+    code.load(Op.i64Load, STATE + 8 * index);
+    code.set(lane);
+  });
+  /** A multiplication carries upwards only: the rotation brings high bits down. */
+  const mix = (index: number, offset: number): void => {
+    code.get(lanes[index]!);
+    code.get(START);
+    code.load(Op.i64Load, offset);
+    code.op(Op.i64Xor);
+    code.i64(MULTIPLIERS[index]!);
+    code.op(Op.i64Mul);
+    code.i64(BigInt(ROTATIONS[index]!));
+    code.op(Op.i64Rotl);
+    code.set(lanes[index]!);
   };
+  whileRoomFor(code, 8 * LANES, () => {
+    for (let index = 0; index < LANES; index++) mix(index, 8 * index);
+  });
+  whileRoomFor(code, 8, () => { mix(0, 0); });
+  lanes.forEach((lane, index) => {
+    code.i32(0);
+    code.get(lane);
+    code.store(Op.i64Store, STATE + 8 * index);
+  });
 }
 
-const ZERO: Digest = [0, 0];
-
-function digestPage(words: Uint32Array, page: number): Digest {
-  const first = hostOfPage(page) / 4;
-  begin(page + 1);
-  absorb(words, first, first + 1024);
-  return finish();
+function writeIsZero(code: Code): void {
+  whileRoomFor(code, 64, () => {
+    for (let offset = 0; offset < 64; offset += 8) {
+      code.get(START);
+      code.load(Op.i64Load, offset);
+      if (offset > 0) code.op(Op.i64Or);
+    }
+    code.op(Op.i64Eqz);
+    code.op(Op.i32Eqz);
+    code.if();
+    code.i32(0);
+    code.return();
+    code.end();
+  });
+  code.i32(1);
 }
 
-function isZeroPage(ram: Ram, page: number): boolean {
-  const first = hostOfPage(page) / 4, { u32 } = ram;
-  for (let at = first; at < first + 1024; at += 8) {
-    if ((u32[at]! | u32[at + 1]! | u32[at + 2]! | u32[at + 3]! | u32[at + 4]! | u32[at + 5]! | u32[at + 6]! | u32[at + 7]!) !== 0) return false;
-  }
-  return true;
+/** Repeats while `size` bytes are left between START and END. */
+function whileRoomFor(code: Code, size: number, body: () => void): void {
+  const done = code.block(), again = code.loop();
+  code.get(END);
+  code.get(START);
+  code.op(Op.i32Sub);
+  code.i32(size);
+  code.op(Op.i32LtU);
+  code.brIf(done);
+  body();
+  code.get(START);
+  code.i32(size);
+  code.op(Op.i32Add);
+  code.set(START);
+  code.br(again);
+  code.end();
+  code.end();
 }

@@ -13,7 +13,7 @@ import { createReference } from '../semantics/reference.ts';
 import { GuestFault } from '../system/machine.ts';
 import { readMsr, writeMsr } from '../system/msrs.ts';
 import { createEngine } from '../wasm/index.ts';
-import { createMemoryDigest, digestText, digestVcpu, stateLength, stateRanges } from './digest.ts';
+import { createDigests, digestText, stateLength, stateRanges } from './digest.ts';
 import { Errno } from './errno.ts';
 import { evolve, initialState, randomValue, type VmEvent, type VmState } from './evolve.ts';
 import { createExits, type ExitDoor, type VcpuExit } from './exits.ts';
@@ -100,7 +100,7 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
     onTransition(transition) { machine.onTransition?.(active!.id, cpu.icount, transition); },
   });
   now = runner.icount;
-  const memoryDigest = createMemoryDigest(ram, tlb.dropWrites);
+  const digests = createDigests(memory, cpu, ram, tlb.dropWrites);
 
   const slotOf = (id: number): VcpuSlot => {
     const slot = slots.find((candidate) => candidate.id === id);
@@ -172,12 +172,14 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
     readPhysical64: (physical) => runner.machine.memory.readPhysical64(physical),
     translate(id, linear) {
       activate(id);
+      const bits = (cpu.efer & LMA) === 0n ? 32 : cpu.cr4 & LA57 ? 57 : 48, canonical = bits === 32 ? BigInt.asUintN(32, linear) : BigInt.asIntN(bits, linear);
+      if (BigInt.asUintN(64, canonical) !== linear) return undefined;
       const low = Number(linear & 0xffffffffn), high = Number(BigInt.asIntN(64, linear) >> 32n), { walker } = tlb;
       return walker.walk(low | 0, high, Reason.quiet | Reason.implicit) === -1 ? walker.frame * PAGE_SIZE + low % PAGE_SIZE : undefined;
     },
     digest(id) {
       activate(id);
-      return digestText(digestVcpu(cpu));
+      return digestText(digests.vcpu());
     },
     saveVcpu(id) {
       activate(id);
@@ -226,7 +228,7 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
       if (bytes.length !== PAGE_SIZE) throw new Errno('EINVAL', `a page has ${PAGE_SIZE} bytes, not ${bytes.length}`);
       runner.access.storePhysical(page, 0, bytes);
     },
-    memoryDigest: () => digestText(memoryDigest.take()),
+    memoryDigest: () => digestText(digests.memory()),
     accessDigest: () => slots.map(({ door }) => digestText(door.digest())).join('-'),
     saveState: () => ({ ...state, accesses: slots.map(({ door }) => door.digest()) }),
     loadState(saved) {
