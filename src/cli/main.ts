@@ -5,6 +5,7 @@ import { writeError, writeOutput } from '../host/terminal.ts';
 import { parseArguments, UsageError } from './arguments.ts';
 import { Exit, type Command } from './command.ts';
 import { commandHelp, overview } from './help.ts';
+import { VERSION } from './version.ts';
 
 const commands: Readonly<Record<string, { readonly summary: string; load(): Promise<{ readonly command: Command }> }>> = {
   record: { summary: 'run a guest image and keep the run in a journal', load: () => import('./record.ts') },
@@ -24,6 +25,10 @@ async function loadCommand(name: string): Promise<Command> {
 
 async function run(words: readonly string[]): Promise<number> {
   const [first = 'help', ...rest] = words;
+  if (first === '--version') {
+    writeOutput(`retrovisor ${VERSION}\n`);
+    return Exit.success;
+  }
   if (first === 'help' || first === '--help' || first === '-h') {
     const [name] = rest;
     writeOutput(name === undefined ? overview(names.map((each) => [each, commands[each]!.summary])) : commandHelp(name, await loadCommand(name)));
@@ -39,12 +44,13 @@ async function run(words: readonly string[]): Promise<number> {
   return command.run(parseArguments(first, command, rest));
 }
 
-/** Errors whose message is meant for the user, by class name: each says what is wrong and what to do next. */
-const worldErrors = new Set(['UserError', 'ModelError', 'JournalError', 'ImageError']);
+/** Errors whose message is meant for the user, by class name: each says what is wrong and what to do next. An Errno comes from the VM,
+ * which was asked for a machine that cannot be. */
+const worldErrors = new Set(['UserError', 'ModelError', 'JournalError', 'ImageError', 'Errno']);
 
 function report(error: unknown): number {
   if (error instanceof Error && worldErrors.has(error.name)) {
-    const advice = 'advice' in error ? ` ${String(error.advice)}` : '';
+    const advice = 'advice' in error ? ` ${String(error.advice)}` : error.name === 'Errno' ? '. Ask for another machine, or use another journal.' : '';
     writeError(`retro: ${error.message}${advice}\n`);
     return error instanceof UsageError ? Exit.usage : Exit.world;
   }
