@@ -20,7 +20,7 @@ import {
 } from './segment-load.ts';
 import { currentStack, peekItem, pointerOn, pushItems } from './stack.ts';
 import { switchTask } from './task.ts';
-import { CPL_WORD, FLAGS_WORD, join, RIP_WORD, RSP_WORD } from './words.ts';
+import { CPL_WORD, FLAGS_WORD, join, NEXT_RIP_WORD, RIP_WORD, RSP_WORD } from './words.ts';
 
 // ── RFLAGS as POPF and IRET write it ──
 
@@ -168,7 +168,7 @@ function throughSystemDescriptor(machine: Machine, selector: number, cause: 'jum
   if (!isPresent(attributes)) throw new GuestFault(Vector.NP, code);
   if (isTask) {
     switchTask(machine, type === SystemType.taskGate ? gate.low >>> 16 : selector, {
-      cause, external: 0, flags: 0, returnAddress: cpu.u32[placeOf('nextRip') >> 2]!, errorCode: undefined,
+      cause, external: 0, flags: 0, returnAddress: cpu.u32[NEXT_RIP_WORD]!, errorCode: undefined,
     });
     return Done.attention;
   }

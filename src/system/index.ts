@@ -1,7 +1,7 @@
 // The system instructions: mnemonic to function. `vm/run.ts` calls `executeSystem` for every instruction whose meaning says `system`. A
 // function throws GuestFault before anything is committed; when it returns, RIP is where execution goes on.
 import type { Instruction } from '../isa/instruction.ts';
-import { Done } from '../cpu/engine.ts';
+import type { Done } from '../cpu/engine.ts';
 import { DS, ES, FS, GS, SS } from '../cpu/segments.ts';
 import type { Machine } from './machine.ts';
 import {

@@ -5,7 +5,7 @@ import { Done } from '../cpu/engine.ts';
 import { MC_BANKS, Msr, PERF_COUNTERS, placeOfMsr, VARIABLE_MTRRS } from '../cpu/msrs.ts';
 import type { MsrSlot } from '../cpu/msrs.ts';
 import { FS, GS } from '../cpu/segments.ts';
-import type { FieldName } from '../cpu/state.ts';
+import type { Cpu, FieldName } from '../cpu/state.ts';
 import { msrFeatures } from '../model/features.ts';
 import { pairOf, setPair, writeEfer } from './control.ts';
 import { GuestFault } from './machine.ts';
@@ -31,7 +31,7 @@ export interface MsrRow {
 
 // ── Ways to read and write ──
 
-type Fields64 = { [K in FieldName]: import('../cpu/state.ts').Cpu[K] extends bigint ? K : never }[FieldName];
+type Fields64 = { [K in FieldName]: Cpu[K] extends bigint ? K : never }[FieldName];
 type Check = (machine: Machine, value: bigint) => void;
 type Access = Pick<MsrRow, 'read' | 'write'>;
 

@@ -1,7 +1,7 @@
 // Operands of a system instruction: registers, and memory through segmentation. `linearOf` is the one statement of the limit, type and
 // canonical checks; `vm/run.ts` uses it for the checked accesses of the engines. Nothing here commits before its last possible fault.
 import type { Instruction, MemoryOperand, Operand } from '../isa/instruction.ts';
-import { segmentNames } from '../isa/instruction.ts';
+import type { segmentNames } from '../isa/instruction.ts';
 import { is64Bit, is8086, isCanonical, isCanonicalFor, stackSizeOf } from '../cpu/controls.ts';
 import { FS, SS, isBig, isExpandDown, isReadable, isWritable } from '../cpu/segments.ts';
 import { Attribute, placeOfSegment, SEGMENT_ATTRIBUTES, SEGMENT_BASE, SEGMENT_LIMIT } from '../cpu/state.ts';

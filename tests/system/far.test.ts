@@ -152,6 +152,13 @@ describe('IRET', () => {
     run(machine, 0xcf);
     expect([cpu.rip, cpu.rsp]).toEqual([0x9100n, 0x31000n]);
   });
+  it('a segment that an outer level may not use becomes null, and keeps its base', () => {
+    const machine = longMode(createMachine()), { cpu } = machine;
+    Object.assign(cpu.gs, { selector: 0x10, attributes: 0xc93, base: 0x12345000n });
+    push(machine, 8, 0x2b, 0x30000, 2, 0x33, 0x9000);
+    run(machine, 0x48, 0xcf);
+    expect([cpu.gs.selector, cpu.gs.attributes, cpu.gs.base, cpu.fs.selector]).toEqual([0, Attribute.unusable, 0x12345000n, 0x2b]);
+  });
   it('NT in long mode is #GP(0)', () => {
     const machine = longMode(createMachine());
     machine.cpu.rflagsSystem |= NT;

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { CR4, EFER } from '../../src/cpu/controls.ts';
 import { arithmeticFlags, IF, IOPL, TF, VIF, VIP } from '../../src/cpu/flags.ts';
 import { Activity, RAM } from '../../src/cpu/state.ts';
-import { createMachine, Done, fault, faultOf, longMode, protectedMode, realMode, run, STACK0, TSS, virtual8086, CODE } from './machine.ts';
+import { createMachine, Done, fault, faultOf, longMode, protectedMode, putGate, realMode, run, Sel, STACK0, TSS, virtual8086, CODE } from './machine.ts';
 
 describe('flags', () => {
   it('PUSHF and POPF below IOPL leave IF and IOPL alone', () => {
@@ -138,6 +138,11 @@ describe('fast system calls', () => {
     cpu.efer &= ~1n;
     expect(faultOf(machine, 0x0f, 0x05)).toEqual(fault(6));
   });
+  it('a TF that SYSRET sets traps behind SYSRET', () => {
+    const { cpu, ...machine } = longMode(createMachine());
+    Object.assign(cpu, { star: 0x0023_0008_00000000n, rcx: 0x9000n, r11: BigInt(TF | 2) });
+    expect([run({ cpu, ...machine }, 0x48, 0x0f, 0x07), cpu.pendingDebug]).toEqual([Done.attention, 0x4000n]);
+  });
   it('a non-canonical RCX faults in SYSRET on Intel only', () => {
     const intel = longMode(createMachine('Skylake-Server')), amd = longMode(createMachine());
     intel.cpu.rcx = amd.cpu.rcx = 0x800000000000n;
@@ -169,6 +174,14 @@ describe('fast system calls', () => {
     cpu.rax = 1n << 47n;
     expect(faultOf(machine, 0xf3, 0x48, 0x0f, 0xae, 0xd0)).toEqual(fault(13));
   });
+});
+
+it('ICEBP takes the debug causes that were held back with it', () => {
+  const machine = longMode(createMachine()), { cpu } = machine;
+  putGate(machine, 1, Sel.code64, 0x9000, 0x8e, true);
+  Object.assign(cpu, { pendingDebug: 2n, dr7: 0x2400n });
+  run(machine, 0xf1);
+  expect([cpu.rip, cpu.dr6, cpu.pendingDebug, cpu.dr7]).toEqual([0x9000n, 0xffff0ff2n, 0n, 0x400n]);
 });
 
 describe('the processor', () => {

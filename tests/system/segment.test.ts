@@ -116,6 +116,16 @@ describe('tables', () => {
     run(long, 0x0f, 0x01, 0x0b);
     expect([long.word(0x7100), long.qword(0x7102)]).toEqual([0xfff, 0xffff800000000000n]);
   });
+  it('bases are canonical for the widest paging of the processor', () => {
+    const load57 = (model: string) => {
+      const machine = longMode(createMachine(model));
+      machine.at(0x7000, 0xff, 0, 0, 0, 0, 0, 0, 0, 0x80, 0);
+      machine.cpu.rbx = 0x7000n;
+      return machine;
+    };
+    run(load57('EPYC-Genoa'), 0x0f, 0x01, 0x13);
+    expect(faultOf(load57('EPYC-Milan'), 0x0f, 0x01, 0x13)).toEqual(fault(13));
+  });
   it('LTR marks the TSS busy; UMIP hides it from level 3', () => {
     const machine = longMode(createMachine()), { cpu } = machine;
     cpu.rax = BigInt(Sel.task2);
