@@ -31,7 +31,7 @@ export const EFER = {
   SCE: 1, LME: 0x100, LMA: 0x400, NXE: 0x800, SVME: 0x1000, LMSLE: 0x2000, FFXSR: 0x4000, TCE: 0x8000, AIBRSE: 0x200000,
 } as const;
 export type EferBit = keyof typeof EFER;
-/** LMSLE has no CPUID bit that says it is there: every AMD processor before Zen 3 has it (`svm` stands for "an AMD one that long-mode guests know"). */
+/** Likewise for EFER. LMSLE, which no CPUID bit announces and which Zen 3 and later do not have, is reserved in every model. */
 export const eferFeatures: readonly (readonly [EferBit, readonly string[]])[] = [
   ['SCE', ['syscall', 'lm']], ['LME', ['lm']], ['LMA', ['lm']], ['NXE', ['nx']], ['SVME', ['svm']], ['FFXSR', ['fxsr-opt']], ['TCE', ['tce']], ['AIBRSE', ['auto-ibrs']],
 ];
