@@ -51,15 +51,15 @@ export function modeKey(cpu: Cpu): number {
   return key;
 }
 
-const modes = new Map<number, Mode>();
+const modes: (Mode | undefined)[] = new Array<undefined>(0x100).fill(undefined);
 export function modeOf(key: number): Mode {
-  let mode = modes.get(key);
+  let mode = modes[key];
   if (!mode) {
     mode = {
       key, codeSize: sizes[key & 3]!, stackSize: sizes[key >> 2 & 3]!, user: (key & USER) !== 0,
       flatData: (key & FLAT_DATA) !== 0, flatCode: (key & FLAT_CODE) !== 0, alignmentCheck: (key & ALIGNMENT) !== 0,
     };
-    modes.set(key, mode);
+    modes[key] = mode;
   }
   return mode;
 }

@@ -58,15 +58,15 @@ export interface Blocks {
   /** Reads the mode from the vCPU file again. */
   enterMode(): void;
   readonly mode: Mode;
-  /** The record of the instruction at RIP, or -1: it cannot be fetched, the fault is in the vCPU file. */
-  find(): number;
+  /** The record of the instruction at RIP, or -1: it cannot be fetched, the fault is in the vCPU file. With `look`, `foundPage` is set. */
+  find(look: boolean): number;
   /** What a `link` record continues with. */
   link(stub: number): number;
   instructionAt(record: number): Instruction;
   flushAddresses(): void;
   invalidate(ramOffset: number, length: number): void;
   reset(): void;
-  /** Where the last `find` was: its page, if the record lies in one, and the offset in it. */
+  /** Where the last `find` with `look` was: its page, if the record lies in one, and the offset in it. */
   readonly foundPage: Page | undefined;
   readonly foundOffset: number;
   /** Told before decoded code goes: bytes of a page, or everything. */
@@ -185,8 +185,15 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
 
   // ── Finding ──
 
-  function find(): number {
+  function find(look: boolean): number {
     foundPage = undefined;
+    if (!look) {
+      // What the jump cache knows has been fetched in this mapping and mode.
+      const rip = placeOf('rip') >> 2, low = u32[rip]!;
+      const entry = JUMP_CACHES + current!.cache * JUMP_CACHE_SIZE + jumpEntryOffset(low) >> 2;
+      const record = u32[entry + 2]!;
+      if (u32[entry] === low && u32[entry + 1] === u32[rip + 1] && record !== missRecord && u32[(record + Field.handler) >> 2] !== Slot.stale) return record;
+    }
     const ram = services.fetch(0);
     if (ram === -1) return -1;
     if (ram === -2) {
@@ -199,7 +206,7 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     let record = page.records[foundOffset]!;
     if (record === 0) {
       record = decodeBlock(page, foundOffset, true);
-      if (record === 0) return find();
+      if (record === 0) return find(look);
       if (record < 0) return record;
     }
     if (page.records[foundOffset] === record) foundPage = page;

@@ -89,7 +89,7 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has, eag
       if (!blocks.mode.flatData || !blocks.mode.flatCode || blocks.mode.codeSize !== 64) setSegmentEnds(cpu);
       for (let look = eager; ;) {
         if (u32[budgetWord] === 0) return Stop.budget;
-        const record = blocks.find();
+        const record = blocks.find(look);
         if (record < 0) return Stop.fault;
         if (look && blocks.foundPage) lookAt(blocks.foundPage, blocks.foundOffset);
         setCount();
