@@ -23,20 +23,6 @@ export function hashPage(bytes: Uint8Array): Uint8Array {
 /** SHA-256 of some bytes, as hex. */
 export const sha256 = (...parts: readonly Uint8Array[]): string => parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest('hex');
 
-/** SHA-256 over a whole machine: parts in the caller's order, then every page of RAM that is not zero, with its number. */
-export function digestMachine(parts: readonly Uint8Array[], pageCount: number, page: (number: number) => Uint8Array): string {
-  const hash = createHash('sha256'), number = new Uint32Array(1);
-  for (const part of parts) hash.update(part);
-  for (let index = 0; index < pageCount; index++) {
-    const bytes = page(index);
-    if (isZeroPage(bytes)) continue;
-    number[0] = index;
-    hash.update(number);
-    hash.update(bytes);
-  }
-  return hash.digest('hex').slice(0, 2 * HASH_BYTES);
-}
-
 /** What the recorder knows about RAM: the hash of every page as of the last snapshot. RAM begins as zeros. */
 export interface PageTable {
   /** Takes a page's content; returns its hash when that changed, and undefined when not. */
@@ -45,19 +31,21 @@ export interface PageTable {
   all(): Uint8Array;
 }
 
-export function createPageTable(pageCount: number): PageTable {
-  const hashes = new Uint8Array(pageCount * HASH_BYTES);
-  const place = (page: number): Uint8Array => hashes.subarray(page * HASH_BYTES, (page + 1) * HASH_BYTES);
+export function createPageTable(): PageTable {
+  const hashes = new Map<number, Uint8Array>();
   return {
     update(page, bytes) {
-      const hash = hashPage(bytes), known = place(page);
-      if (Buffer.compare(hash, known) === 0) return undefined;
-      known.set(hash);
+      const hash = hashPage(bytes);
+      if (Buffer.compare(hash, hashes.get(page) ?? zeroHash) === 0) return undefined;
+      hashes.set(page, hash);
       return hash;
     },
     all() {
-      const list = createPageList(pageCount);
-      for (let page = 0; page < pageCount; page++) if (!isZeroHash(place(page))) list.add(page, place(page));
+      const list = createPageList(hashes.size);
+      for (const page of Uint32Array.from(hashes.keys()).sort()) {
+        const hash = hashes.get(page)!;
+        if (!isZeroHash(hash)) list.add(page, hash);
+      }
       return list.bytes();
     },
   };

@@ -33,9 +33,9 @@ export interface LiveOptions {
 }
 
 /** Snapshots lie at growing distances: a sixteenth of the run so far, but at least this many instructions … */
-const SNAPSHOT_DISTANCE = 1 << 26;
-/** … and this many for every page that the last one had to look at, so that taking them is a small part of any run. */
-const DISTANCE_PER_PAGE = 300_000;
+const SNAPSHOT_DISTANCE = 1 << 28;
+/** … and this many for every page that has been written since the last (storing one costs some 20 µs), so that they are a small part of any run. */
+const DISTANCE_PER_PAGE = 1_000_000;
 
 export function live(options: LiveOptions): Observable<Occurrence> {
   return new Observable((subscriber) => {
@@ -46,19 +46,27 @@ export function live(options: LiveOptions): Observable<Occurrence> {
     subscriber.add(options.stop?.subscribe(() => { stopped = true; }));
 
     const course = createCourse(machine, checkpointInterval, (at, event) => subscriber.next({ at, event }));
-    const take = createSnapshotTaker(machine);
-    let snapshotDue = 0;
+    const snapshots = createSnapshotTaker(machine);
+    let lastSnapshot = 0, snapshotDue = 0;
 
     function takeSnapshot(): void {
-      const taken = take(), { number, icount } = taken.snapshot;
+      const taken = snapshots.take(), { number, icount } = taken.snapshot;
       const event: Event = { kind: 'SnapshotTaken', snapshot: number, digest: snapshotDigest(taken.snapshot) };
       subscriber.next({ at: { vcpu: null, icount, level: 0, smm: false }, event, taken });
-      snapshotDue = icount + Math.max(SNAPSHOT_DISTANCE, icount / 16, taken.dirtyCount * DISTANCE_PER_PAGE);
+      lastSnapshot = icount;
+      snapshotDue = icount + Math.max(SNAPSHOT_DISTANCE, icount / 16);
+    }
+
+    /** Takes a snapshot, unless that costs too much so soon after the last one: then it is put off. */
+    function considerSnapshot(icount: number): void {
+      const distance = snapshots.dirtyCount() * DISTANCE_PER_PAGE;
+      if (icount === 0 || icount - lastSnapshot >= distance) takeSnapshot();
+      else snapshotDue = lastSnapshot + Math.ceil(distance * 1.5);
     }
 
     async function run(): Promise<void> {
       for (let icount = machine.icount(); !course.over && !subscriber.closed; icount = machine.icount()) {
-        if (icount >= snapshotDue) takeSnapshot();
+        if (icount >= snapshotDue) considerSnapshot(icount);
         for (const { input, vcpu } of waiting.splice(0)) course.apply({ vcpu, icount, level: 0, smm: false }, input);
         if (stopped || icount >= until) course.stop();
         else course.advance(Math.min((Math.floor(icount / checkpointInterval) + 1) * checkpointInterval, until));

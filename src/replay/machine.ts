@@ -2,7 +2,7 @@
 // means the same machine to each.
 import { packPlain } from '../../journal/codec.ts';
 import type { MachineHeader } from '../../journal/header.ts';
-import { digestMachine, PAGE_BYTES } from '../../journal/pages.ts';
+import { PAGE_BYTES, sha256 } from '../../journal/pages.ts';
 import { createBoard, type Board } from '../board/board.ts';
 import type { Kvm, Tier, Vm } from '../kvm/api.ts';
 
@@ -25,7 +25,7 @@ export function assemble(header: MachineHeader, kvm: Kvm, tier: Tier): Machine {
 }
 
 /** Digest of everything that the future of the machine depends on: vCPUs, VM, board, all of RAM. */
-export function digestOf({ vm, board, pageCount }: Machine): string {
-  const parts = [...vm.vcpus.map((vcpu) => vcpu.saveState()), packPlain([vm.saveVmState(), board.saveState()])];
-  return digestMachine(parts, pageCount, (page) => vm.ramPage(page));
+export function digestOf({ vm, board }: Machine): string {
+  const rest = packPlain([vm.saveVmState(), board.saveState(), vm.memoryDigest()]);
+  return sha256(...vm.vcpus.map((vcpu) => vcpu.saveState()), rest).slice(0, 32);
 }

@@ -12,41 +12,62 @@ export interface TakenSnapshot {
   readonly snapshot: Snapshot;
   /** Pages whose content is new since the last snapshot. The bytes are views of RAM: use them at once. */
   readonly pages: readonly { readonly hash: Uint8Array; readonly bytes: Uint8Array }[];
-  /** Pages that had been written. */
-  readonly dirtyCount: number;
+}
+
+export interface SnapshotTaker {
+  /** Pages that the next snapshot would have to look at. */
+  dirtyCount(): number;
+  take(): TakenSnapshot;
 }
 
 /** So many snapshots in a row may build on each other before one lists all pages. */
 const CHAIN = 16;
 
 /** Takes the snapshots of one machine, in order. The first must come before the guest runs. */
-export function createSnapshotTaker(machine: Machine): () => TakenSnapshot {
-  const { vm, board, pageCount } = machine;
-  const table = createPageTable(pageCount);
+export function createSnapshotTaker(machine: Machine): SnapshotTaker {
+  const { vm, board } = machine;
+  const table = createPageTable();
+  const dirty = new Set<number>();
   let number = 0, allPages = 0, changedPages = 0;
 
-  return () => {
-    const dirty = vm.takeDirtyPages();
-    const changes = createPageList(dirty.length);
+  const collectDirty = (): void => {
+    for (const page of vm.takeDirtyPages()) dirty.add(page);
+  };
+
+  /** The list of dirty pages whose content is new, and their content. */
+  function changedSince(): { list: Uint8Array; pages: TakenSnapshot['pages'] } {
+    collectDirty();
+    const list = createPageList(dirty.size);
     const pages: { hash: Uint8Array; bytes: Uint8Array }[] = [];
-    for (const page of dirty) {
+    for (const page of Uint32Array.from(dirty).sort()) {
       const bytes = vm.ramPage(page), hash = table.update(page, bytes);
       if (hash === undefined) continue;
-      changes.add(page, hash);
+      list.add(page, hash);
       if (!isZeroHash(hash)) pages.push({ hash, bytes });
     }
-    let list = changes.bytes();
-    changedPages += pagesIn(list);
-    const complete = number % CHAIN === 0 || changedPages > allPages;
-    if (complete) {
-      list = table.all();
-      allPages = pagesIn(list);
-      changedPages = 0;
-    }
-    const record = encodeState({ vcpus: vm.vcpus.map((vcpu) => vcpu.saveState()), vm: vm.saveVmState() as Plain, board: board.saveState() as unknown as Plain });
-    const snapshot: Snapshot = { number, icount: machine.icount(), base: complete ? null : number - 1, record, pages: list };
-    number++;
-    return { snapshot, pages, dirtyCount: dirty.length };
+    dirty.clear();
+    return { list: list.bytes(), pages };
+  }
+
+  return {
+    dirtyCount() {
+      collectDirty();
+      return dirty.size;
+    },
+    take() {
+      const { list, pages } = changedSince();
+      changedPages += pagesIn(list);
+      const complete = number % CHAIN === 0 || changedPages > allPages;
+      const all = complete ? table.all() : list;
+      if (complete) {
+        allPages = pagesIn(all);
+        changedPages = 0;
+      }
+      const record = encodeState({ vcpus: vm.vcpus.map((vcpu) => vcpu.saveState()), vm: vm.saveVmState() as Plain, board: board.saveState() as unknown as Plain });
+      const snapshot: Snapshot = { number, icount: machine.icount(), base: complete ? null : number - 1, record, pages: all };
+      number++;
+      return { snapshot, pages };
+    },
   };
 }
 

@@ -38,7 +38,7 @@ export function page(seed: number): Uint8Array {
 
 /** Puts snapshot `number` with a few changed pages. */
 function addSnapshot(writer: JournalWriter, number: number, icount: number): void {
-  const table = createPageTable(16);
+  const table = createPageTable();
   for (const index of [1, 3, 3 + number]) {
     table.update(index, page(index + number + 1));
     writer.addPage(hashPage(page(index + number + 1)), page(index + number + 1));
