@@ -80,11 +80,12 @@ export const cmpxchg: Meaning = ([destination, source], shape) => {
 
 /** CMPXCHG8B and CMPXCHG16B: rDX:rAX against memory, rCX:rBX goes there. Only ZF changes. */
 function compareDouble(memory: Expr, half: Width): Outcome {
-  const same = equal(join(register('rdx', half), register('rax', half)), memory);
+  const low = truncate(half, memory), high = slice(memory, half, half);
+  const same = and(equal(register('rax', half), low), equal(register('rdx', half), high));
   const keepOr = (name: 'rax' | 'rdx', value: Expr): Expr => select(same, register(name, 64), zeroExtend(64, value));
   return {
     result: select(same, join(register('rcx', half), register('rbx', half)), memory),
-    registers: { rax: keepOr('rax', truncate(half, memory)), rdx: keepOr('rdx', slice(memory, half, half)) },
+    registers: { rax: keepOr('rax', low), rdx: keepOr('rdx', high) },
     flags: { zf: same },
   };
 }
