@@ -38,6 +38,8 @@ export const rooms: Readonly<Record<string, Room>> = {
 export const packageOfFile: Readonly<Record<string, readonly string[]>> = {
   'journal/store.ts': ['better-sqlite3'],
   'journal/codec.ts': ['msgpackr'],
+  // Hashes only.
+  'journal/pages.ts': ['node:crypto'],
   'src/vm/evolve.ts': ['immer'],
 };
 
@@ -48,4 +50,8 @@ export const outside = ['tools', 'tests'];
 export const entries = [/^src\/cli\/main\.ts$/, /^tools\/[^/]+\.ts$/];
 
 /** Files that no entry reaches yet, each with the reason why it is here. */
-export const waiting: Readonly<Record<string, string>> = {};
+export const waiting: Readonly<Record<string, string>> = {
+  'src/cpu/vcpu-state.ts': 'the immutable vCPU value: transitions (nested SVM, SMM) are its first users',
+  'src/transitions/outcome.ts': 'the type of a transition: nested SVM and SMM are its first users',
+  'src/wasm/webassembly.d.ts': 'declarations that the compiler reads by itself',
+};

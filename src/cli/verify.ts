@@ -1,11 +1,14 @@
 // `retro verify`: replays a journal in the interpreter and in the translator, and compares every event and digest with the recording.
 import { openJournal } from '../../journal/store.ts';
 import type { Tier } from '../kvm/api.ts';
+import { createKvm } from '../kvm/system.ts';
+import { verify } from '../replay/verify.ts';
+import { breathe, nowMs } from '../host/clock.ts';
 import { writeOutput } from '../host/terminal.ts';
 import { Exit, type Command } from './command.ts';
 import { createProgress } from './progress.ts';
 import { duration, grouped, json, list, mips, table } from './text.ts';
-import { divergenceRows, replayJournal, verdictText, type Replayed } from './verdict.ts';
+import { divergenceRows, verdictText, type Replayed } from './verdict.ts';
 
 const tiers: readonly Tier[] = ['interpreter', 'translator'];
 
@@ -24,12 +27,16 @@ export const command: Command = {
   exitCodes: [['0', 'identical in every tier'], ['1', 'a tier differed']],
   async run(input) {
     const journal = openJournal(input.operands[0]!), results: Replayed[] = [];
+    const wanted = input.has('--reference') ? [...tiers, 'reference' as const] : tiers;
+    let began = nowMs(), progress = createProgress(wanted[0]!, journal.instructions);
     try {
-      for (const tier of input.has('--reference') ? [...tiers, 'reference' as const] : tiers) {
-        const progress = createProgress(tier, journal.instructions);
-        results.push(await replayJournal(journal, tier, { onProgress: progress.show }));
+      await verify(journal, { kvm: createKvm(), breathe }, wanted).forEach(({ tier, step }) => {
+        if (step.kind === 'agreed') return progress.show(step.event.at.icount);
         progress.clear();
-      }
+        results.push({ tier, verdict: step.verdict, ms: nowMs() - began });
+        began = nowMs();
+        progress = createProgress(wanted[results.length] ?? '', journal.instructions);
+      });
     } finally {
       journal.close();
     }
