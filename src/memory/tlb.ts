@@ -5,7 +5,7 @@ import { RAM, TLB, TLB_ENTRIES, TLB_ENTRY_SIZE, TLB_END, tlbOffset, TLB_READ_SUP
 import { PAGE_SIZE } from './addresses.ts';
 import { granuleMask, hostOfPage, PageFlag, TRACKED, WRITTEN } from './ram.ts';
 import type { Ram } from './ram.ts';
-import { createWalker, Reason } from './walk.ts';
+import { createWalker } from './walk.ts';
 import type { PagingContext, Walker } from './walk.ts';
 
 /** What a store to a tracked page came to. */
@@ -21,6 +21,9 @@ export interface Tlb {
   insert(low: number, high: number, page: number, readOnly: boolean, user: boolean, write: boolean): void;
   /** Host address of `length` bytes at a linear address when an entry is there, or 0. */
   probe(low: number, high: number, length: number, user: boolean, write: boolean): number;
+  /** RAM page that a fetch found at a linear page, or -1. */
+  probeFetch(low: number, high: number, user: boolean): number;
+  insertFetch(low: number, high: number, user: boolean, page: number): void;
   dropPage(low: number, high: number): void;
   dropAll(): void;
   /** Write entries only: before marks of written pages are cleared. */
@@ -45,6 +48,8 @@ const QUIET_WRITES = 64;
 /** Owner kinds of a table page. */
 const NOT_A_TABLE = 0, ONE_REGION = 1, MANY = 2;
 const EMPTY = 0xffffffff;
+/** Pages of code whose translation is remembered. Privilege is in the low bit of the tag. */
+const FETCHES = 256;
 
 export function createTlb(ram: Ram): Tlb {
   const { u32, flags, granules } = ram;
@@ -58,6 +63,7 @@ export function createTlb(ram: Ram): Tlb {
   const quiet = new Uint8Array(ram.pageCount);
   const ownerKind = new Uint8Array(ram.pageCount), ownerLow = new Uint32Array(ram.pageCount), ownerHigh = new Uint32Array(ram.pageCount);
   let tablePages: number[] = [];
+  const fetchLow = new Int32Array(FETCHES).fill(-1), fetchHigh = new Int32Array(FETCHES), fetchPage = new Int32Array(FETCHES);
   let leafSpan = 0x200000, entryShift = 3, levels = 0, smap = false;
   /** Supervisor entries of user pages, made while RFLAGS.AC let SMAP through. */
   let borrowed: number[] = [];
@@ -107,6 +113,7 @@ export function createTlb(ram: Ram): Tlb {
 
   function dropAll(): void {
     words.fill(EMPTY);
+    fetchLow.fill(-1);
     newGeneration();
     walker.drop();
     borrowed = [];
@@ -124,6 +131,17 @@ export function createTlb(ram: Ram): Tlb {
       u32[at] = EMPTY;
       u32[at + 1] = EMPTY;
     }
+  }
+
+  function probeFetch(low: number, high: number, user: boolean): number {
+    const index = low >>> 12 & FETCHES - 1;
+    return fetchLow[index] === (low & -PAGE_SIZE | (user ? 1 : 0)) && fetchHigh[index] === (high | 0) ? fetchPage[index]! : -1;
+  }
+  function insertFetch(low: number, high: number, user: boolean, page: number): void {
+    const index = low >>> 12 & FETCHES - 1;
+    fetchLow[index] = low & -PAGE_SIZE | (user ? 1 : 0);
+    fetchHigh[index] = high;
+    fetchPage[index] = page;
   }
 
   function setContext(context: PagingContext): void {
@@ -144,6 +162,12 @@ export function createTlb(ram: Ram): Tlb {
     walker.setContext(context);
   }
 
+  /** What was lent is too much to go through one by one. */
+  function dropSupervisor(): void {
+    u32.fill(EMPTY, TLB_READ_SUPERVISOR >> 2, TLB_READ_USER >> 2);
+    borrowed = [];
+  }
+
   function enter(table: number, low: number, high: number, page: number): number {
     const at = table + tlbOffset(low) >> 2, start = low & -PAGE_SIZE;
     u32[at] = start;
@@ -154,6 +178,7 @@ export function createTlb(ram: Ram): Tlb {
 
   function insert(low: number, high: number, page: number, readOnly: boolean, user: boolean, write: boolean): void {
     if (watched.length !== 0 && isWatched(low, high)) return;
+    if (borrowed.length > TLB_ENTRIES) dropSupervisor();
     const at = enter(user ? TLB_READ_USER : TLB_READ_SUPERVISOR, low, high, page);
     const lends = smap && !user && walker.user;
     if (lends) borrowed.push(at);
@@ -238,7 +263,7 @@ export function createTlb(ram: Ram): Tlb {
 
   dropAll();
   return {
-    walker, setContext, setContextOfAc, insert, probe, dropPage, dropAll, dropWrites, markCode, forgetCode, takeCode,
+    walker, setContext, setContextOfAc, insert, probe, probeFetch, insertFetch, dropPage, dropAll, dropWrites, markCode, forgetCode, takeCode,
     beforeTableStore, afterTableStore, isWatched,
     setWatched(pages) {
       if (pages.length === 0 && watched.length === 0) return;
@@ -247,6 +272,3 @@ export function createTlb(ram: Ram): Tlb {
     },
   };
 }
-
-/** Reasons of the accesses that a privilege level makes. */
-export const reasonOf = (user: boolean, write: boolean): number => (user ? Reason.user : 0) | (write ? Reason.write : 0);

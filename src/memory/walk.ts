@@ -21,6 +21,17 @@ export const Reason = {
 /** Bits of the #PF error code (APM Vol. 2, 8.4.2). */
 export const PageFault = { present: 1, write: 2, user: 4, reserved: 8, fetch: 0x10, protectionKey: 0x20 } as const;
 
+/** What a walk asks of the CPU model: only when an entry makes the answer matter, so that the footprint holds what could be noticed. */
+export interface PagingModel {
+  physicalAddressBits(): number;
+  /** 4 MiB pages may lie above 4 GiB. */
+  pse36(): boolean;
+  /** 1 GiB pages exist. */
+  pdpe1gb(): boolean;
+  /** AMD reserves bit 8 of PML4E and PML5E; Intel ignores it. */
+  reservesBit8(): boolean;
+}
+
 /** Everything that decides a walk, besides the tables. */
 export interface PagingContext {
   /** 0: no paging; 2: 32-bit; 3: PAE; 4 and 5: long mode. */
@@ -30,8 +41,6 @@ export interface PagingContext {
   /** PAE: the four registers, as pairs of words. */
   readonly pdptes: Uint32Array;
   readonly pse: boolean;
-  /** 4 MiB pages may lie above 4 GiB. */
-  readonly pse36: boolean;
   readonly nxe: boolean;
   readonly wp: boolean;
   readonly smep: boolean;
@@ -44,11 +53,7 @@ export interface PagingContext {
   /** CR4.PKS in long mode, and IA32_PKRS: keys of supervisor pages. */
   readonly pks: boolean;
   readonly pkrs: number;
-  readonly physicalAddressBits: number;
-  /** 1 GiB pages exist. */
-  readonly pdpe1gb: boolean;
-  /** AMD reserves bit 8 of PML4E and PML5E; Intel ignores it. */
-  readonly reservesBit8: boolean;
+  readonly model: PagingModel;
 }
 
 export interface Walker {
@@ -88,24 +93,20 @@ export function createWalker(ram: Ram, tables: TableAccess): Walker {
 
   let levels = 0, root = 0, pdptes: Uint32Array = new Uint32Array(8);
   let pse = false, wp = false, smep = false, smapBlocks = false, smap = false, pke = false, pks = false, pkru = 0, pkrs = 0;
-  let pdpe1gb = false, reportsFetch = false, bit8 = 0;
+  let reportsFetch = false, model: PagingModel | undefined;
   let wide = false, regionShift = 21, entryShift = 3, indexMask = 511;
-  let reservedHigh = 0, reserved4M = 0;
+  let reservedHigh = 0;
 
   function setContext(context: PagingContext): void {
-    ({ levels, root, pdptes, pse, wp, smep, smap, pke, pks, pkru, pkrs, pdpe1gb } = context);
+    ({ levels, root, pdptes, pse, wp, smep, smap, pke, pks, pkru, pkrs, model } = context);
     wide = levels > 2;
     regionShift = wide ? 21 : 22;
     entryShift = wide ? 3 : 2;
     indexMask = wide ? 511 : 1023;
     smapBlocks = smap && !context.ac;
     reportsFetch = smep || (context.nxe && wide);
-    bit8 = context.reservesBit8 ? 0x100 : 0;
-    const bits = context.physicalAddressBits;
-    // Bits 51:MAXPHYADDR; bit 63 without NXE; bits 62:52 in legacy PAE.
-    reservedHigh = 0xfffff & -(2 ** (bits - 32)) | (context.nxe ? 0 : 0x80000000) | (levels === 3 ? 0x7ff00000 : 0);
-    // 4 MiB pages: bits 20:13 are address bits 39:32 as far as they exist, the rest up to bit 21 is reserved.
-    reserved4M = 0x3fe000 & ~(context.pse36 ? 0x1fe000 & 2 ** (Math.min(bits, 40) - 19) - 1 : 0);
+    // Bit 63 without NXE; bits 62:52 in legacy PAE.
+    reservedHigh = (context.nxe ? 0 : 0x80000000) | (levels === 3 ? 0x7ff00000 : 0);
     drop();
   }
 
@@ -114,6 +115,17 @@ export function createWalker(ram: Ram, tables: TableAccess): Walker {
   }
 
   const result: Walker = { setContext, walk, drop, frame: 0, writable: true, user: true };
+
+  /** Reserved bits of the high word: those above, and 51:MAXPHYADDR, which an entry below 4 GiB cannot have. */
+  const hasReservedHigh = (entryHigh: number): boolean =>
+    (entryHigh & reservedHigh) !== 0 || ((entryHigh & 0xfffff) !== 0 && (entryHigh & 0xfffff) >= 2 ** (model!.physicalAddressBits() - 32));
+  /** 4 MiB pages: bits 20:13 are address bits 39:32 as far as they exist, the rest up to bit 21 is reserved. */
+  function hasReserved4M(entry: number): boolean {
+    const bits = entry & 0x3fe000;
+    if (bits === 0) return false;
+    const address = model!.pse36() ? (2 ** (Math.min(model!.physicalAddressBits(), 40) - 32) - 1) * 0x2000 : 0;
+    return (bits & ~address) !== 0;
+  }
 
   const faultOf = (reason: number): number => reason & (WRITE | USER) | (reportsFetch ? reason & PageFault.fetch : 0);
 
@@ -160,7 +172,7 @@ export function createWalker(ram: Ram, tables: TableAccess): Walker {
         return leaf(entry, entryHigh, at, rights, low, reason);
       }
       if ((entry & PRESENT) === 0) return faultOf(reason);
-      if ((entryHigh & reservedHigh) !== 0 || (level >= 4 && (entry & (LARGE | bit8)) !== 0)) return reservedBit(reason);
+      if (hasReservedHigh(entryHigh) || (level >= 4 && ((entry & LARGE) !== 0 || ((entry & 0x100) !== 0 && model!.reservesBit8())))) return reservedBit(reason);
       rights &= entry | NX;
       if (entryHigh >>> 31 !== 0) rights |= NX;
       if ((entry & ACCESSED) === 0 && at >= 0 && (reason & Reason.quiet) === 0) mark(at, entry | ACCESSED);
@@ -198,18 +210,18 @@ export function createWalker(ram: Ram, tables: TableAccess): Walker {
   /** The last entry: reserved bits, rights, A and D. */
   function leaf(entry: number, entryHigh: number, at: number, above: number, low: number, reason: number): number {
     if ((entry & PRESENT) === 0) return faultOf(reason);
-    if ((entryHigh & reservedHigh) !== 0) return reservedBit(reason);
+    if (entryHigh !== 0 && hasReservedHigh(entryHigh)) return reservedBit(reason);
     const level = (above & LEVEL) >> LEVEL_SHIFT;
     let frame = entry >>> 12;
     if (level !== 1) {
       if (!wide) {
-        if ((entry & reserved4M) !== 0) return reservedBit(reason);
+        if (hasReserved4M(entry)) return reservedBit(reason);
         frame = (entry >>> 22 << 10) + (entry >>> 13 & 0xff) * HIGH_FRAME + (low >>> 12 & 0x3ff);
       } else if (level === 2) {
         if ((entry & 0x1fe000) !== 0) return reservedBit(reason);
         frame = (frame & ~0x1ff) + (low >>> 12 & 0x1ff);
       } else {
-        if (!pdpe1gb || (entry & 0x3fffe000) !== 0) return reservedBit(reason);
+        if (!model!.pdpe1gb() || (entry & 0x3fffe000) !== 0) return reservedBit(reason);
         frame = (frame & ~0x3ffff) + (low >>> 12 & 0x3ffff);
       }
     }

@@ -297,9 +297,14 @@ export function createAccess(cpu: Cpu, ram: Ram, tlb: Tlb, hooks: AccessHooks): 
       low = u32[CS_BASE]! + ip >>> 0;
       high = 0;
     }
-    const backing = translate(low, high, Reason.fetch | (user ? Reason.user : 0));
-    if (backing === -1) return -1;
-    return backing === 0 ? -2 : pageOfEntry(backing) * PAGE_SIZE + (low & 0xfff);
+    let page = tlb.probeFetch(low, high, user);
+    if (page === -1) {
+      const backing = translate(low, high, Reason.fetch | (user ? Reason.user : 0));
+      if (backing <= 0) return backing === 0 ? -2 : -1;
+      page = pageOfEntry(backing);
+      tlb.insertFetch(low, high, user, page);
+    }
+    return page * PAGE_SIZE + (low & 0xfff);
   }
 
   function markCode(offset: number, length: number): void {

@@ -8,7 +8,7 @@ import { Activity, Pending, placeOf, placeOfGeneral, type Cpu } from '../cpu/sta
 import type { Instruction } from '../isa/instruction.ts';
 import type { Ram } from '../memory/ram.ts';
 import type { Tlb } from '../memory/tlb.ts';
-import type { PagingContext } from '../memory/walk.ts';
+import type { PagingContext, PagingModel } from '../memory/walk.ts';
 import type { Capabilities } from '../model/capabilities.ts';
 import { BreakOn, executeBreakpoints, watchedConditions } from '../system/debug.ts';
 import { deliverException, deliverInterrupt } from '../system/deliver.ts';
@@ -111,11 +111,11 @@ export function createRunner(parts: RunnerParts): Runner {
 
   const pdptes = new Uint32Array(8);
   const seen = new Uint32Array(15);
-  const fixed = {
-    physicalAddressBits: capability.number('physical-address-bits'),
-    pdpe1gb: capability.has('pdpe1gb'),
-    pse36: capability.has('pse36'),
-    reservesBit8: capability.vendor === 'AuthenticAMD' || capability.vendor === 'HygonGenuine',
+  const model: PagingModel = {
+    physicalAddressBits: () => capability.number('physical-address-bits'),
+    pdpe1gb: () => capability.has('pdpe1gb'),
+    pse36: () => capability.has('pse36'),
+    reservesBit8: () => capability.vendor === 'AuthenticAMD' || capability.vendor === 'HygonGenuine',
   };
 
   function pagingContext(): PagingContext {
@@ -123,7 +123,7 @@ export function createRunner(parts: RunnerParts): Runner {
     const levels = (cr0 & CR0.PG) === 0 ? 0 : long ? (cr4 & CR4.LA57) !== 0 ? 5 : 4 : (cr4 & CR4.PAE) !== 0 ? 3 : 2;
     for (let index = 0; index < 8; index++) pdptes[index] = u32[PDPTES + index]!;
     return {
-      ...fixed, levels, pdptes,
+      levels, pdptes, model,
       root: (u32[CR3_WORD]! >>> 12) + (levels > 3 ? (u32[CR3_WORD + 1]! & 0xfffff) * 0x100000 : 0),
       pse: (cr4 & CR4.PSE) !== 0, nxe: (efer & EFER.NXE) !== 0, wp: (cr0 & CR0.WP) !== 0,
       smep: (cr4 & CR4.SMEP) !== 0, smap: (cr4 & CR4.SMAP) !== 0, ac: (u32[FLAGS]! & AC) !== 0,
@@ -227,8 +227,14 @@ export function createRunner(parts: RunnerParts): Runner {
     noteAc();
     withoutTrap = mnemonic === 'INT' || mnemonic === 'INT3' || mnemonic === 'INTO' || mnemonic === 'INT1'
       || (mnemonic === 'SYSCALL' && (u32[FLAGS]! & TF) === 0);
-    if (touched && done === Done.next) done = Done.moved;
-    return done <= Done.moved && mustLook() ? Done.attention : done;
+    // RF keeps one instruction from instruction breakpoints, and when none is armed nobody can tell: the handler of a fault returns with
+    // it set, and the instruction that is tried again need not run by itself.
+    if ((u32[FLAGS]! & RF) !== 0 && !armedExecute && u32[PENDING] === 0) u32[FLAGS]! &= ~RF;
+    if (done > Done.attention) return done;
+    if (mustLook()) return Done.attention;
+    if (touched) return Done.moved;
+    // The TLB is coherent, so these change nothing that code depends on.
+    return done === Done.next || mnemonic === 'INVLPG' || mnemonic === 'CLAC' || mnemonic === 'STAC' ? Done.next : Done.moved;
   }
 
   /** Whether something must happen before the next instruction. */

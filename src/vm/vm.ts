@@ -1,6 +1,7 @@
 // A virtual machine as KVM keeps it in the kernel: one linear memory with RAM and the active vCPU file, the other files beside it, memory
 // slots, the capability door. `kvm/` gives it KVM's names; nobody else drives it. One vCPU runs at a time: whoever calls `run` decides whose
 // turn it is, so the order is the client's and a digest cannot depend on the tier.
+import { isCanonical, isLongMode } from '../cpu/controls.ts';
 import type { Engine, Services } from '../cpu/engine.ts';
 import { canonicaliseFlags } from '../cpu/flags.ts';
 import { Activity, bindCpu, RAM, resetCpu, VCPU_FILE, VCPU_FILE_SIZE, type Cpu } from '../cpu/state.ts';
@@ -172,8 +173,7 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
     readPhysical64: (physical) => runner.machine.memory.readPhysical64(physical),
     translate(id, linear) {
       activate(id);
-      const bits = (cpu.efer & LMA) === 0n ? 32 : cpu.cr4 & LA57 ? 57 : 48, canonical = bits === 32 ? BigInt.asUintN(32, linear) : BigInt.asIntN(bits, linear);
-      if (BigInt.asUintN(64, canonical) !== linear) return undefined;
+      if (isLongMode(cpu) ? !isCanonical(cpu, linear) : linear >> 32n !== 0n) return undefined;
       const low = Number(linear & 0xffffffffn), high = Number(BigInt.asIntN(64, linear) >> 32n), { walker } = tlb;
       return walker.walk(low | 0, high, Reason.quiet | Reason.implicit) === -1 ? walker.frame * PAGE_SIZE + low % PAGE_SIZE : undefined;
     },

@@ -52,12 +52,12 @@ function model(ram: Ram, context: PagingContext, linear: bigint, reason: number)
     const shift = wide ? 12 + 9 * (level - 1) : 12 + 10 * (level - 1), mask = wide ? 511n : 1023n;
     const { at, entry } = read(table, linear >> BigInt(shift) & mask);
     if (!bit(entry, 0)) return { fault: code };
-    const large = bit(entry, 7) && (wide ? level === 2 || (level === 3 && context.pdpe1gb) : level === 2 && context.pse);
+    const large = bit(entry, 7) && (wide ? level === 2 || (level === 3 && context.model.pdpe1gb()) : level === 2 && context.pse);
     const leaf = level === 1 || large;
     let bad = wide && (reserved(BITS, 51, entry) || (!context.nxe && bit(entry, 63)) || (levels === 3 && reserved(52, 62, entry)));
     if (wide && level >= 3 && !leaf) bad ||= bit(entry, 7);
-    if (wide && level >= 4) bad ||= context.reservesBit8 && bit(entry, 8);
-    if (large) bad ||= wide ? reserved(13, level === 2 ? 20 : 29, entry) : context.pse36 ? reserved(21, 21, entry) : reserved(13, 21, entry);
+    if (wide && level >= 4) bad ||= context.model.reservesBit8() && bit(entry, 8);
+    if (large) bad ||= wide ? reserved(13, level === 2 ? 20 : 29, entry) : context.model.pse36() ? reserved(21, 21, entry) : reserved(13, 21, entry);
     if (bad) return { fault: code | 9 };
     r &&= bit(entry, 1);
     u &&= bit(entry, 2);
@@ -88,10 +88,11 @@ function model(ram: Ram, context: PagingContext, linear: bigint, reason: number)
 
 const contextOf = (random: (below: number) => number, levels: number): PagingContext => {
   const flip = (): boolean => random(2) === 1;
+  const pse36 = flip(), pdpe1gb = flip(), reservesBit8 = flip();
   return {
     levels, root: 1 + random(3), pdptes: Uint32Array.from({ length: 8 }, (_, index) => index % 2 === 0 ? random(8) << 12 | (random(5) === 0 ? 0 : 1) : 0),
-    pse: flip(), pse36: flip(), nxe: flip(), wp: flip(), smep: flip(), smap: flip(), ac: flip(), pke: levels > 3 && random(3) === 0, pkru: random(0x10000),
-    pks: false, pkrs: 0, physicalAddressBits: BITS, pdpe1gb: flip(), reservesBit8: flip(),
+    pse: flip(), nxe: flip(), wp: flip(), smep: flip(), smap: flip(), ac: flip(), pke: levels > 3 && random(3) === 0, pkru: random(0x10000),
+    pks: false, pkrs: 0, model: { physicalAddressBits: () => BITS, pse36: () => pse36, pdpe1gb: () => pdpe1gb, reservesBit8: () => reservesBit8 },
   };
 };
 
