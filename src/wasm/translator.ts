@@ -468,7 +468,8 @@ export function translateRegion(
           case 'compare': return { ...root, left: again(root.left), right: again(root.right) };
           case 'select': return { ...root, condition: again(root.condition), whenTrue: again(root.whenTrue), whenFalse: again(root.whenFalse) };
           case 'extend': return { ...root, value: again(root.value) };
-          case 'slice': return { ...root, value: again(root.value) };
+          // A part of a wide value is saved as it is: there are no wide locals.
+          case 'slice': if (root.value.width > 64) break; return { ...root, value: again(root.value) };
           case 'join': return { ...root, high: again(root.high), low: again(root.low) };
           case 'operand': if (root.index < 0) return root; break;
           default: break;
