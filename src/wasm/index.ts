@@ -3,7 +3,7 @@
 import { Done, Stop, type Engine, type Services } from '../cpu/engine.ts';
 import { is64Bit, isCanonical } from '../cpu/controls.ts';
 import { isExpandDown, isReadable, isWritable } from '../cpu/segments.ts';
-import { Attribute, placeOf, type Cpu } from '../cpu/state.ts';
+import { Attribute, placeOf, placeOfSegment, SEGMENT_ATTRIBUTES, SEGMENT_LIMIT, type Cpu } from '../cpu/state.ts';
 import type { HasFeature } from '../isa/instruction.ts';
 import { createBlocks, type Page } from './blocks.ts';
 import { instantiateCore, LOOKUP, MOVED, REPEAT } from './core.ts';
@@ -116,15 +116,17 @@ function isTarget(cpu: Cpu): boolean {
   return target <= BigInt(cpu.cs.limit);
 }
 
-/** One more than the last offset that needs no closer look, for reads and for writes of each segment. */
-function setSegmentEnds(cpu: Cpu): void {
+/** One more than the last offset that needs no closer look, for reads and for writes of each segment. Runs at every entry outside 64-bit
+ * mode, hence on bare words. */
+function setSegmentEnds({ u32 }: Cpu): void {
   for (let index = 0; index < 6; index++) {
-    const { attributes, limit } = cpu.segment[index]!;
+    const segment = placeOfSegment(index), attributes = u32[(segment + SEGMENT_ATTRIBUTES) >> 2]!, limit = u32[(segment + SEGMENT_LIMIT) >> 2]!;
     const usable = (attributes & (Attribute.unusable | Attribute.present)) === Attribute.present && !isExpandDown(attributes);
-    for (const [cell, allowed] of [[Cell.readEnd, isReadable(attributes)], [Cell.writeEnd, isWritable(attributes)]] as const) {
-      const at = (cell + 8 * index) >> 2;
-      cpu.u32[at] = usable && allowed ? (limit + 1) >>> 0 : 0;
-      cpu.u32[at + 1] = usable && allowed && limit === 0xffffffff ? 1 : 0;
-    }
+    putEnd(u32, Cell.readEnd + 8 * index, limit, usable && isReadable(attributes));
+    putEnd(u32, Cell.writeEnd + 8 * index, limit, usable && isWritable(attributes));
   }
+}
+function putEnd(u32: Uint32Array, cell: number, limit: number, allowed: boolean): void {
+  u32[cell >> 2] = allowed ? (limit + 1) >>> 0 : 0;
+  u32[(cell + 4) >> 2] = allowed && limit === 0xffffffff ? 1 : 0;
 }
