@@ -41,6 +41,8 @@ export interface Page {
   blocks: Block[];
   /** Blocks whose code changed, by offset of their first instruction: their records may be used again. */
   readonly dead: Map<number, Block>;
+  /** Its code has changed before. */
+  changes: boolean;
 }
 
 /** Instructions behind each other. `end` may lie in the next page. */
@@ -52,6 +54,10 @@ export interface Block {
   readonly count: number;
   /** RAM offset of the part in another page, or -1. */
   readonly second: number;
+  /** Its code as it was decoded, kept in pages where code has changed before. */
+  bytes?: Uint8Array;
+  /** While it is dead: handler and plain handler of each record. */
+  slots?: readonly number[];
 }
 
 export interface Blocks {
@@ -224,7 +230,7 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     for (const page of pages) if (page.startLow === startLow && page.startHigh === startHigh) return page;
     const page: Page = {
       context, ramPage, startLow, startHigh, start: BigInt(startHigh) << 32n | BigInt(startLow), number: pagesByNumber.length,
-      records: new Int32Array(0x1000), blocks: [], dead: new Map(),
+      records: new Int32Array(0x1000), blocks: [], dead: new Map(), changes: false,
     };
     pages.push(page);
     pagesByNumber.push(page);
@@ -265,6 +271,8 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
       blocks.reset();
       return 0;
     }
+    const revived = revive(page, offset);
+    if (revived !== 0) return revived;
     const { context } = page;
     const host = RAM + page.ramPage * 0x1000;
     const found: (Instruction | Undecodable)[] = [];
@@ -331,8 +339,10 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
       record += RECORD_SIZE;
     }
     handlers.build();
-    if (own) page.blocks.push(block);
-    else {
+    if (own) {
+      page.blocks.push(block);
+      if (page.changes) block.bytes = bytesOf(block);
+    } else {
       const key = Math.floor(Math.max(second, 0) / 0x1000);
       const list = crossing.get(key);
       if (list) list.push(block);
@@ -346,6 +356,55 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     services.markCode(page.ramPage * 0x1000 + offset, Math.min(end, 0x1000) - offset);
     if (second >= 0) services.markCode(second, end - 0x1000);
     return first;
+  }
+
+  const bytesOf = ({ page, offset, end }: Block): Uint8Array => {
+    const host = RAM + page.ramPage * 0x1000;
+    return u8.slice(host + offset, host + end);
+  };
+
+  /** Code that is patched again and again mostly changes a number: a dead block whose instructions still begin where they did gets its
+   * records back, and only what changed is decoded. The first record, or 0. */
+  function revive(page: Page, offset: number): number {
+    const block = page.dead.get(offset);
+    if (!block?.bytes || !block.slots || block.second >= 0) return 0;
+    const { bytes, slots } = block, { codeSize } = page.context.mode;
+    const host = RAM + page.ramPage * 0x1000 + offset;
+    const changed: [number, number, Instruction][] = [];
+    for (let k = 0, at = 0; k < block.count; k++) {
+      const record = block.record + k * RECORD_SIZE;
+      const before = instructions[indexOf(record)];
+      // Another block may have taken the place.
+      if (!before || page.records[offset + at] !== 0) return 0;
+      const behind = at + before.length;
+      let same = at;
+      while (same < behind && bytes[same] === u8[host + same]) same++;
+      if (same < behind) {
+        const now = decode(u8, host + at, host + 0x1000 - offset, codeSize, has);
+        if (now.mnemonic !== before.mnemonic || now.length !== before.length) return 0;
+        changed.push([record, offset + at, now as Instruction]);
+      }
+      at = behind;
+    }
+    let alike = true;
+    for (const [record, at, now] of changed) {
+      fillRecord(record, page, at, now);
+      if (isDirect(now)) linkTaken(record, page);
+      alike &&= u32[(record + Field.plain) >> 2] === slots[2 * (record - block.record) / RECORD_SIZE + 1];
+    }
+    for (let k = 0, at = offset; k < block.count; k++) {
+      const record = block.record + k * RECORD_SIZE, handler = slots[2 * k]!, plain = slots[2 * k + 1]!;
+      if (u32[(record + Field.plain) >> 2] === Slot.stale) setSlot(record, plain);
+      if (alike && handlers.isGroup(handler)) word(record, Field.handler, handler);
+      page.records[at] = record;
+      at += instructions[indexOf(record)]!.length;
+    }
+    handlers.build();
+    page.dead.delete(offset);
+    page.blocks.push(block);
+    block.bytes = bytesOf(block);
+    services.markCode(page.ramPage * 0x1000 + offset, block.end - offset);
+    return block.record;
   }
 
   function reusable(page: Page, offset: number, found: readonly { length: number }[]): number | undefined {
@@ -465,11 +524,15 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
 
   function kill(block: Block): void {
     const { page } = block;
+    const slots: number[] = [];
     for (let k = 0, record = block.record; k < block.count; k++, record += RECORD_SIZE) {
+      slots.push(u32[(record + Field.handler) >> 2]!, u32[(record + Field.plain) >> 2]!);
       setSlot(record, Slot.stale);
       const offset = Number(BigInt.asUintN(32, u64[(record + Field.rip) >> 3]! - page.start));
       if (page.records[offset] === record) page.records[offset] = 0;
     }
+    block.slots = slots;
+    page.changes = true;
     page.dead.set(block.offset, block);
   }
 

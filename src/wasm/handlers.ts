@@ -14,6 +14,7 @@ export interface Handlers {
   plainSlot(shape: Shape): number | undefined;
   /** The slot of a function for instructions of these shapes, one behind the other; likewise after the next `build`. */
   groupSlot(shapes: readonly Shape[]): number;
+  isGroup(slot: number): boolean;
   /** Builds what was asked for since the last time, in one module. */
   build(): void;
   /** A free slot, for functions of others. */
@@ -24,7 +25,7 @@ export interface Handlers {
 
 export function createHandlers(memory: WebAssembly.Memory, table: WebAssembly.Table, core: CoreExports): Handlers {
   const slots = new Map<Shape, number>();
-  const groups = new Map<string, number>();
+  const groups = new Map<string, number>(), groupSlots = new Set<number>();
   let waiting: { readonly slot: number; readonly shapes: readonly Shape[] }[] = [], free: number = Slot.first;
   const allocate = (): number => {
     if (free === table.length) table.grow(table.length);
@@ -43,6 +44,7 @@ export function createHandlers(memory: WebAssembly.Memory, table: WebAssembly.Ta
       }
       return slot;
     },
+    isGroup: (slot) => groupSlots.has(slot),
     plainSlot: (shape) => slots.get(shape),
     groupSlot(shapes) {
       const key = shapes.map((shape) => slots.get(shape)!).join();
@@ -50,6 +52,7 @@ export function createHandlers(memory: WebAssembly.Memory, table: WebAssembly.Ta
       if (slot === undefined) {
         slot = allocate();
         groups.set(key, slot);
+        groupSlots.add(slot);
         waiting.push({ slot, shapes });
       }
       return slot;
