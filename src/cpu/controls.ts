@@ -1,5 +1,5 @@
 // Names of the control-register and EFER bits, which CPUID feature gates each, and the modes that they add up to. Facts only:
-// who may set which bit when is decided by the rows in `system/checks.ts`. No memory, no capability door.
+// who may set which bit when is decided by the rows in `transitions/controls.ts`. No memory, no capability door.
 import { VM } from './flags.ts';
 import { placeOf, placeOfSegment, SEGMENT_ATTRIBUTES, Attribute, type Cpu } from './state.ts';
 import { CS, SS } from './segments.ts';

@@ -1,13 +1,13 @@
 // Control and debug registers, XCR0 and PKRU, and the instructions that invalidate translations. Every write builds the new state whole,
-// asks the rows of `checks.ts`, and commits at the end; WRMSR EFER comes here too.
+// asks the rows of `transitions/controls.ts`, and commits at the end; WRMSR EFER comes here too.
 import type { Instruction } from '../isa/instruction.ts';
 import { CR0, CR0_DEFINED, CR4, cr4Of, DR6, DR6_FIXED, DR7, DR7_FIXED, DR7_WRITABLE, EFER, is64Bit, isCanonical, isLongMode } from '../cpu/controls.ts';
 import { Done } from '../cpu/engine.ts';
 import { AC } from '../cpu/flags.ts';
 import { isLongCode } from '../cpu/segments.ts';
 import type { Cpu } from '../cpu/state.ts';
-import { brokenCheck, controlChecks, xcr0Checks } from './checks.ts';
-import type { ControlState } from './checks.ts';
+import { brokenCheck, controlChecks, xcr0Checks } from '../transitions/controls.ts';
+import type { ControlState } from '../transitions/controls.ts';
 import { GuestFault } from './machine.ts';
 import type { Machine } from './machine.ts';
 import {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { CR0, CR4, EFER } from '../../src/cpu/controls.ts';
 import { RAM } from '../../src/cpu/state.ts';
 import { Msr } from '../../src/cpu/msrs.ts';
-import { brokenCheck } from '../../src/system/checks.ts';
+import { brokenCheck } from '../../src/transitions/controls.ts';
 import { controlState } from '../../src/system/control.ts';
 import { readMsr, writeMsr } from '../../src/system/msrs.ts';
 import { GuestFault } from '../../src/system/machine.ts';

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { cr4Features, eferFeatures } from '../../src/cpu/controls.ts';
 import { isSystem, knownMnemonics } from '../../src/semantics/index.ts';
 import { featureNamed } from '../../src/model/models.ts';
-import { changeChecks, controlChecks, xcr0Checks } from '../../src/system/checks.ts';
+import { changeChecks, controlChecks, xcr0Checks } from '../../src/transitions/controls.ts';
 import { systemInstructions } from '../../src/system/index.ts';
 import { msrRows } from '../../src/system/msrs.ts';
 

@@ -2,7 +2,7 @@
 // raise #GP(0) for the first row that does not hold; world switches (VMRUN, RSM) read the same rows by id. No row touches a vCPU.
 import { CR0, CR4, cr4Features, EFER, eferFeatures } from '../cpu/controls.ts';
 import type { Capabilities } from '../model/capabilities.ts';
-import type { Check } from '../transitions/check.ts';
+import type { Check } from './check.ts';
 
 /** What the rows look at: registers whole, and the two bits of CS that long mode reads. */
 export interface ControlState {
