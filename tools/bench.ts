@@ -18,7 +18,7 @@ const help = `npm run bench -- [options]
   --peers LIST    qemu,qemu-icount,bochs,v86 or none (default qemu,bochs,v86, those that are installed)
   --repeat N      repetitions, the median counts (default 3)
   --bits 32|64    which image (default 64; v86 always runs the 32-bit one)
-  --recording     measure the cost of recording and of starting, too
+  --recording     measure the cost of recording and of replaying, too
   --json FILE     write everything as JSON
 `;
 
@@ -145,28 +145,33 @@ if (cliffRows.length > 0) {
     cliffRows.map(({ what, unit, bound, figures }) => [what, `${unit === 'µs' ? 'at most' : 'at least'} ${bound} ${unit}`, ...runners.map(({ name }) => shown(figures[name]!, 3))]))}`);
 }
 
-/** The same run with and without a journal, in turns; and the wall time of a run that does nothing. */
+/** The same run with a journal, without one, and replayed, in turns. */
 function measureRecording() {
   const phasesToRecord = inMean.length > 0 ? inMean : done;
   return tiers.flatMap(({ name }) => {
-    const recording = ourRunner(name, '--tier', name), plain = ourRunner(`${name} without a journal`, '--tier', name, '--no-journal');
+    const recording = ourRunner(name, '--tier', name), plain = ourRunner(name, '--tier', name, '--no-journal');
     return phasesToRecord.map((phase) => {
       const options = shift === 0 ? phase : `${phase} shift=${shift}`;
-      const withJournal: number[] = [], without: number[] = [];
+      const times: Record<'recording' | 'plain' | 'replaying', number[]> = { recording: [], plain: [], replaying: [] };
       for (let round = 0; round < repeat; round++) {
-        progress(`${name}: ${phase}, with and without a journal`);
-        withJournal.push(recording.run(options).cpuSeconds);
-        without.push(plain.run(options).cpuSeconds);
+        progress(`${name}: ${phase}, with and without a journal, and replayed`);
+        times.recording.push(recording.run(options).cpuSeconds);
+        const replayed = measure([process.execPath, retro, 'replay', '-q', '--tier', name, join(workFolder, `${name}.journal`)]);
+        if (replayed.status !== 0) problems.push(`${name}: ${phase} does not replay: ${replayed.errors.trim()}`);
+        times.replaying.push(replayed.cpuSeconds);
+        times.plain.push(plain.run(options).cpuSeconds);
       }
-      return { tier: name, phase, recording: median(withJournal), plain: median(without) };
+      return { tier: name, phase, recording: median(times.recording), plain: median(times.plain), replaying: median(times.replaying) };
     });
   });
 }
 const recordingRows = values.recording ? measureRecording() : [];
 progress('');
 if (recordingRows.length > 0) {
-  process.stdout.write(`\nCost of recording (whole process, CPU seconds)\n${table([{ title: 'tier' }, { title: 'phase' }, ...right('recording', 'not recording', 'cost')],
-    recordingRows.map(({ tier, phase, recording, plain }) => [tier, phase, shown(recording, 3), shown(plain, 3), `${shown((recording / plain - 1) * 100, 1)} %`]))}`);
+  const percent = (value: number): string => `${shown((value - 1) * 100, 1)} %`;
+  process.stdout.write(`\nCost of recording (whole process, CPU seconds)\n${table([{ title: 'tier' }, { title: 'phase' }, ...right('recording', 'not recording', 'cost', 'replaying', 'over recording')],
+    recordingRows.map(({ tier, phase, recording, plain, replaying }) =>
+      [tier, phase, shown(recording, 3), shown(plain, 3), percent(recording / plain), shown(replaying, 3), percent(replaying / recording)]))}`);
 }
 process.stdout.write(`\nFrom start to exit of a guest that does nothing (wall seconds)\n${list(runners.map(({ name }) => [name, shown(median(startWall.get(name)?.get('list') ?? []), 3)]))}`);
 if (problems.length > 0) process.stdout.write(`\nProblems\n${[...new Set(problems)].map((problem) => `  ${problem}\n`).join('')}`);

@@ -1,7 +1,7 @@
 // From a fresh clone to a running program: installs the dependencies when they are missing or stale, compiles, then runs what was
 // asked for. Plain JavaScript with nothing but Node, because it runs before anything is installed. `npm start`, `npm test` and friends call it.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -59,9 +59,26 @@ function install() {
   }
 }
 
+/** Times of the last change of everything that is compiled. */
+function* changeTimes(place) {
+  const stat = statSync(join(root, place));
+  if (!stat.isDirectory()) yield stat.mtimeMs;
+  else for (const name of readdirSync(join(root, place))) yield* changeTimes(`${place}/${name}`);
+}
+
+const stamp = join(root, 'dist/.built');
+function isBuilt() {
+  const built = statSync(stamp, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  for (const place of ['src', 'journal', 'tools', 'tsconfig.json', 'package-lock.json']) {
+    for (const time of changeTimes(place)) if (time > built) return false;
+  }
+  return true;
+}
+
 /** Compiles everything into dist/; then the command line once more, as a few large files: loading hundreds of small ones takes longer
  * than all the rest of a short recording. */
 async function build() {
+  rmSync(stamp, { force: true });
   const compiler = join(relative(root, require.resolve('typescript/package.json')), '..', 'bin', 'tsc');
   run(process.execPath, [compiler, '-p', 'tools/tsconfig.build.json'], 'The compilation');
   rmSync(join(root, 'dist/src/cli/chunks'), { recursive: true, force: true });
@@ -70,6 +87,7 @@ async function build() {
     absWorkingDir: root, entryPoints: ['src/cli/main.ts'], outdir: 'dist/src/cli', chunkNames: 'chunks/[name]-[hash]', logLevel: 'warning',
     bundle: true, splitting: true, platform: 'node', format: 'esm', target: 'node20', external: ['better-sqlite3', 'iced-x86'],
   });
+  writeFileSync(stamp, '');
 }
 
 const [name = '', ...args] = process.argv.slice(2);
@@ -77,7 +95,7 @@ if (name !== 'install' && name !== 'build' && !Object.hasOwn(programs, name)) {
   fail(`there is no "${name}" to run; try one of: install, build, ${Object.keys(programs).join(', ')}.`);
 }
 install();
-if (name !== 'install') await build();
+if (name !== 'install' && !isBuilt()) await build();
 if (Object.hasOwn(programs, name)) {
   const { status, signal } = spawnSync(process.execPath, [...programs[name], ...args], { cwd: root, stdio: 'inherit' });
   process.exit(signal ? 1 : status ?? 1);
