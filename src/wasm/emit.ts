@@ -333,7 +333,8 @@ export class Emitter {
       this.code.i32(maskOf(node.width));
       this.code.op(Op.i32And);
     } else this.signExtendFrom(node.width);
-    if (entry.local >= 0 && entry.scope === this.scope) {
+    // The local may be normalised too, unless a consumer relies on what was known of it before.
+    if (entry.local >= 0 && entry.scope === this.scope && this.upper(node) === Upper.unknown) {
       this.code.tee(entry.local);
       entry.localUpper = wanted;
     }
