@@ -124,12 +124,13 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     crossing.clear();
     instructions = [];
     free = RECORDS;
+    // Empty entries lead here, so it comes before the caches are cleared.
+    missRecord = newRecord(Slot.miss);
     for (let k = 0; k < JUMP_CACHE_COUNT; k++) {
       cacheOwners[k] = undefined;
       cacheEntries[k] = [];
       clearCache(k);
     }
-    missRecord = newRecord(Slot.miss);
     outsideRecord = newRecord(Slot.undecodable);
     word(outsideRecord, Field.place, UD);
     enterMode();
@@ -343,14 +344,10 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
       page.blocks.push(block);
       if (page.changes) block.bytes = bytesOf(block);
     } else {
-      const key = Math.floor(Math.max(second, 0) / 0x1000);
-      const list = crossing.get(key);
-      if (list) list.push(block);
-      else crossing.set(key, [block]);
-      const home = crossing.get(page.ramPage);
-      if (key !== page.ramPage) {
-        if (home) home.push(block);
-        else crossing.set(page.ramPage, [block]);
+      for (const key of filedUnder(block)) {
+        const list = crossing.get(key);
+        if (list) list.push(block);
+        else crossing.set(key, [block]);
       }
     }
     services.markCode(page.ramPage * 0x1000 + offset, Math.min(end, 0x1000) - offset);
@@ -406,6 +403,9 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     services.markCode(page.ramPage * 0x1000 + offset, block.end - offset);
     return block.record;
   }
+
+  /** RAM pages whose change concerns a block that is not in its page's list. */
+  const filedUnder = ({ page, second }: Block): ReadonlySet<number> => new Set([page.ramPage, second < 0 ? page.ramPage : Math.floor(second / 0x1000)]);
 
   function reusable(page: Page, offset: number, found: readonly { length: number }[]): number | undefined {
     const dead = page.dead.get(offset);
@@ -547,15 +547,14 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
         page.blocks = page.blocks.filter((block) => block.offset >= end || block.end <= start);
         touched.forEach(kill);
       }
-      const across = crossing.get(ramPage);
-      if (!across) continue;
-      const keep = across.filter((block) => {
+      for (const block of crossing.get(ramPage) ?? []) {
         const inFirst = block.page.ramPage === ramPage && block.offset < end && 0x1000 > start;
         const inSecond = block.second >= 0 && block.second < to && block.second + 16 > from;
-        return !inFirst && !inSecond;
-      });
-      for (const block of across) if (!keep.includes(block)) kill(block);
-      crossing.set(ramPage, keep);
+        if (!inFirst && !inSecond) continue;
+        blocks.onDrop?.(block.page, block.offset, 0x1000);
+        kill(block);
+        for (const key of filedUnder(block)) crossing.set(key, crossing.get(key)!.filter((each) => each !== block));
+      }
     }
   }
 
