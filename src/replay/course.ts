@@ -1,6 +1,6 @@
 // The course of a run: a machine that goes forward and tells, as events, what happens to it. The recorder and the replayer drive the
 // same course, so what one writes down the other meets again, at the same instruction counts.
-import { isKind, type Event, type Input, type Level, type Plain, type Stamp } from '../../journal/events.ts';
+import { isKind, type Event, type Input, type Kind, type Level, type Plain, type Stamp } from '../../journal/events.ts';
 import type { BoardStop } from '../board/board.ts';
 import type { VmTransition } from '../kvm/api.ts';
 import { digestOf, type Machine } from './machine.ts';
@@ -111,7 +111,11 @@ function stampOf({ vm }: Machine, { vcpu, icount, detail }: VmTransition): Stamp
   return { vcpu, icount: Number(total), level: (detail['level'] ?? 1) as Level, smm: detail['smm'] === true };
 }
 
-function eventOf({ kind, detail }: VmTransition): Event {
+/** Words of the VM that the journal has another word for. */
+const journalKinds: Readonly<Record<string, Kind>> = { shutdown: 'TripleFault' };
+
+function eventOf({ kind: word, detail }: VmTransition): Event {
+  const kind = journalKinds[word] ?? word;
   if (!isKind(kind)) throw new Error(`the VM reports a transition “${kind}” that journal/events.ts does not declare`);
   return { kind, detail } as unknown as Event;
 }

@@ -19,7 +19,7 @@ export interface Machine {
 export function assemble(header: MachineHeader, kvm: Kvm, tier: Tier): Machine {
   const { model: cpu, behaviours, ramBytes, seed, quantum, tscKhz, cpuCount } = header;
   const vm = kvm.createVm({ cpu, behaviours, ramBytes, tier, seed, quantum, tscKhz });
-  const board = createBoard(vm, { cpuCount, quantum, onOutput: (byte) => machine.onOutput(byte) });
+  const board = createBoard(vm, { cpuCount, quantum, tscKhz, onOutput: (byte) => machine.onOutput(byte) });
   const machine: Machine = { vm, board, pageCount: ramBytes / PAGE_BYTES, icount: () => Number(board.icount()), onOutput: () => {} };
   return machine;
 }

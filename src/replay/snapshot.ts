@@ -78,6 +78,8 @@ export function restoreSnapshot(machine: Machine, journal: Journal, number: numb
   const state = decodeState(snapshot.record, vm.vcpus.length, where);
   checkShape(state.vm, vm.saveVmState() as Plain, `${where}, VM`);
   checkShape(state.board, board.saveState() as unknown as Plain, `${where}, board`);
+  const { turn } = state.board as unknown as BoardState;
+  if (!vm.vcpus[turn.vcpu]) throw corrupt(`${where}, board.turn`, `there is no vCPU ${turn.vcpu}`);
   try {
     vm.loadVmState(state.vm);
     state.vcpus.forEach((bytes, index) => vm.vcpus[index]!.loadState(bytes));

@@ -79,6 +79,7 @@ function createVm(config: VmConfig, { endsAt = Infinity, wrong, transitionEvery 
       translate: (linear) => Number(linear),
       interrupt: () => {},
       nmi: () => { nmis++; },
+      isRunnable: () => true,
       get icount() { return BigInt(icount); },
       digest: () => (x >>> 0).toString(16).padStart(16, '0'),
       saveState: () => new Uint8Array(new Int32Array([x, icount, nmis]).buffer),
@@ -96,6 +97,10 @@ function createVm(config: VmConfig, { endsAt = Infinity, wrong, transitionEvery 
       return vcpu;
     },
     vcpus,
+    createIrqchip: () => {},
+    setIrqLine: () => {},
+    idle: () => false,
+    getClock: () => vcpus.reduce((sum, vcpu) => sum + Number(vcpu.icount), 0),
     setUserMemoryRegion: () => {},
     readMemory: (at, length) => ram.slice(at, at + length),
     writeMemory: (at, bytes) => bytes.forEach((byte, index) => store(at + index, byte)),
@@ -116,15 +121,16 @@ function createVm(config: VmConfig, { endsAt = Infinity, wrong, transitionEvery 
   return vm;
 }
 
-/** The smallest image that our board loads: an ELF32 file with a multiboot header and one segment. */
-export function smallImage(): Uint8Array {
+/** The smallest image that our board loads: an ELF32 file with a multiboot header and one segment, which holds `code`. */
+export function smallImage(code: readonly number[] = []): Uint8Array {
   const file = new Uint8Array(128), view = new DataView(file.buffer);
   view.setUint32(0, 0x7f454c46);
   file.set([1, 1, 1], 4);
-  const words: readonly (readonly [at: number, value: number])[] = [[24, 0x100000], [28, 52], [52, 1], [56, 96], [60, 0x100000], [64, 0x100000], [68, 32], [72, 32]];
+  const words: readonly (readonly [at: number, value: number])[] = [[24, 0x10000c], [28, 52], [52, 1], [56, 96], [60, 0x100000], [64, 0x100000], [68, 32], [72, 32]];
   for (const [at, value] of words) view.setUint32(at, value, true);
   const halves: readonly (readonly [at: number, value: number])[] = [[16, 2], [18, 3], [40, 52], [42, 32], [44, 1]];
   for (const [at, value] of halves) view.setUint16(at, value, true);
   [0x1badb002, 0, -0x1badb002].forEach((value, index) => view.setInt32(96 + 4 * index, value, true));
+  file.set(code, 108);
   return file;
 }

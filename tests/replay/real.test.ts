@@ -10,7 +10,8 @@ import { digestOf } from '../../src/replay/machine.ts';
 import { seek } from '../../src/replay/seek.ts';
 import { verify } from '../../src/replay/verify.ts';
 import { temporaryFolder } from '../journal/sample.ts';
-import { all, machine, recordFake } from './recording.ts';
+import { smallImage } from './fake.ts';
+import { all, machine, recordFake, verdictOf } from './recording.ts';
 
 const image = readFileSync(fileURLToPath(new URL('../programs/bench/out/bench64.elf', import.meta.url)));
 const path = join(temporaryFolder(), 'real.journal');
@@ -44,4 +45,13 @@ test('every position is the same place in both tiers', () => {
 test('the end of a run is a position too', () => {
   const { event } = journal.event(journal.length - 1);
   expect(digestOf(seek(journal, { seq: journal.length - 1, icount: 0 }, { kvm, tier: 'translator' }).machine)).toBe(event.kind === 'Ended' && event.state);
+});
+
+test('a guest that shuts down is recorded and replayed as that', async () => {
+  const shutdown = join(temporaryFolder(), 'shutdown.journal');
+  // LIDT of nothing, then INT3: no descriptor, no double fault handler, shutdown.
+  const guest = smallImage([0x0f, 0x01, 0x1d, 0, 0, 0, 0, 0xcc]);
+  const events = await all(recordFake(kvm, shutdown, { kernel: { name: 'guest', bytes: guest } }));
+  expect(events.map(({ event }) => event.kind)).toEqual(['SnapshotTaken', 'TripleFault', 'Shutdown', 'Ended']);
+  for (const tier of ['interpreter', 'translator'] as const) expect(await verdictOf(kvm, shutdown, tier)).toMatchObject({ kind: 'identical', cut: false });
 });
