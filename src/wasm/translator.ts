@@ -74,7 +74,7 @@ export function rootsOf({ result, second, registers, store, flags, fault, branch
 
 /** Whether the instruction can stand in a region; if not, the region leaves there. */
 export function translatable({ instruction, outcome, direct }: SourceInstruction): boolean {
-  if (outcome.system || outcome.df || (outcome.string && instruction.rep !== 'none')) return false;
+  if (outcome.system || outcome.reads || outcome.df || (outcome.string && instruction.rep !== 'none')) return false;
   if (outcome.branch && instruction.operands[0]?.kind === 'relative' && !direct) return false;
   // FS and GS have limits to check outside 64-bit mode.
   if (instruction.codeSize !== 64 && instruction.operands.some((each) => each.kind === 'memory' && each.width > 0 && segmentNames.indexOf(each.segment) > 3)) return false;
@@ -130,7 +130,9 @@ function deadFlags({ instructions }: SourceBlock): boolean[] {
   let overwritten = false;
   for (let position = instructions.length - 1; position >= 0; position--) {
     const each = instructions[position]!;
-    dead[position] = overwritten;
+    // CMP and TEST of memory: the read may fault though its value is not needed.
+    const { result, second, registers } = each.outcome;
+    dead[position] = overwritten && (result !== undefined || second !== undefined || registers !== undefined || !touchesMemory(each));
     if (!translatable(each) || each.outcome.branch || touchesMemory(each) || readsFlags(each.outcome)) overwritten = false;
     else if (each.outcome.flags && overwritesAll(each.outcome.flags)) overwritten = true;
   }
