@@ -26,6 +26,9 @@ export class JournalError extends Error {
   }
 }
 
+/** Words of the file in a message: they may be long, and meant for a terminal to obey. */
+const quoted = (text: string): string => text.slice(0, 200).replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?');
+
 /** Content that breaks the format. `where` names the row, and the byte in it where there is one. */
 export const corrupt = (where: string, what: string): JournalError =>
-  new JournalError('corrupt', `The journal is damaged: ${where}: ${what}. Use another copy of it, or record the guest again.`);
+  new JournalError('corrupt', `The journal is damaged: ${quoted(where)}: ${quoted(what)}. Use another copy of it, or record the guest again.`);
