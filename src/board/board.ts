@@ -2,16 +2,24 @@
 // nothing else. The recorder, the replayer and tests run guests with it. Every answer is a function of the guest's accesses and of the
 // input given to `receive`, so answers are recomputed on replay and never stored.
 import type { Regs, KvmSegment, Sregs, Vcpu, VcpuExit, Vm } from '../kvm/api.ts';
-import { APIC_PAGE, APIC_PAGE_SIZE, createApicPage } from './apic-page.ts';
+import { ACPI_AT, acpiTables, PM_TIMER } from './acpi.ts';
 import { DEBUG_EXIT_PORT, DEBUG_EXIT_PORTS, exitStatus } from './debug-exit.ts';
 import { createFwCfg, FW_CFG_DATA, FW_CFG_SELECTOR, type FwCfgState } from './fw-cfg.ts';
 import { bootInformation, BOOT_MAGIC, readImage, type Segment } from './multiboot.ts';
+import { createRtc, RTC_DATA, RTC_INDEX, type RtcState } from './rtc.ts';
+import {
+  createTestdev, TEST_ECHO, TEST_LINE_COUNT, TEST_LINES, TEST_MEMORY, TEST_MEMORY_SIZE, type TestdevState,
+} from './testdev.ts';
 import { createUart, type UartState } from './uart.ts';
 
 export interface BoardOptions {
   readonly cpuCount: number;
   /** Instructions in a vCPU's turn; without meaning for one vCPU. */
   readonly quantum: number;
+  /** Ticks of the VM's clock in a millisecond; absent: a million. */
+  readonly tscKhz?: number;
+  /** What the real-time clock shows at first, in seconds since 1970; absent: the beginning of the year 2000. */
+  readonly startSeconds?: number;
   /** Receives what the guest sends to COM1, a byte at a time. */
   readonly onOutput: (byte: number) => void;
 }
@@ -22,7 +30,7 @@ export type BoardStop =
   | { readonly kind: 'reached' }
   /** The guest wrote to the debug-exit port. The write itself has not retired. */
   | { readonly kind: 'exited'; readonly status: number }
-  /** Every vCPU halted, and nothing on this board could wake one. */
+  /** Every vCPU sleeps, and no timer is running that could wake one. */
   | { readonly kind: 'halted' }
   /** Triple fault. */
   | { readonly kind: 'shutdown'; readonly vcpu: number }
@@ -35,11 +43,10 @@ export type BoardStop =
 export interface BoardState {
   readonly uart: UartState;
   readonly fwCfg: FwCfgState;
-  readonly apicPage: readonly number[];
+  readonly rtc: RtcState;
+  readonly testdev: TestdevState;
   /** Whose turn it is, and at which of its instruction counts the turn ends. */
   readonly turn: { readonly vcpu: number; readonly endsAt: bigint };
-  /** Which vCPUs came back with HLT. */
-  readonly halted: readonly boolean[];
 }
 
 export interface Board {
@@ -59,27 +66,44 @@ export interface Board {
 }
 
 const COM1 = 0x3f8;
+const LEGACY_END = 0x100000;
 /** RAM ends here, or goes on at 4 GiB: the space between belongs to devices. */
 const HOLE = 3 * 2 ** 30;
 const ABOVE_HOLE = 2 ** 32;
+/** The clock of the ACPI timer in Hz. */
+const PM_TIMER_HZ = 3579545;
+const YEAR_2000 = 946684800;
+/** So many timers in a row may wake nobody before the machine counts as halted for good. */
+const FRUITLESS_TIMERS = 1 << 16;
 
 export function createBoard(vm: Vm, options: BoardOptions): Board {
   const lowRam = Math.min(vm.ramSize, HOLE), highRam = vm.ramSize - lowRam;
   vm.setUserMemoryRegion({ slot: 0, flags: 0, guestPhysical: 0, size: lowRam, ramOffset: 0 });
   if (highRam > 0) vm.setUserMemoryRegion({ slot: 1, flags: 0, guestPhysical: ABOVE_HOLE, size: highRam, ramOffset: lowRam });
+  vm.createIrqchip();
   const vcpus: Vcpu[] = Array.from({ length: options.cpuCount }, (_, id) => vm.createVcpu(id));
   const quantum = BigInt(options.quantum);
 
   const uart = createUart(options.onOutput);
   const fwCfg = createFwCfg({ cpuCount: options.cpuCount, ramBytes: vm.ramSize });
-  const apicPage = createApicPage();
+  const hz = (options.tscKhz ?? 1_000_000) * 1000, startSeconds = options.startSeconds ?? YEAR_2000;
+  const rtc = createRtc(() => startSeconds + Math.floor(vm.getClock() / hz));
+  const testdev = createTestdev();
   let current = 0, turnEndsAt = quantum;
-  let halted = vcpus.map(() => false);
+
+  /** Exact in a double: the remainder is below 2^53. */
+  function pmTimer(): number {
+    const clock = vm.getClock();
+    return (Math.floor(clock / hz) * PM_TIMER_HZ + Math.floor(clock % hz * PM_TIMER_HZ / hz)) % 2 ** 32;
+  }
 
   function readByte(port: number): number {
     switch (port) {
       case COM1: case COM1 + 1: case COM1 + 2: case COM1 + 3: case COM1 + 4: case COM1 + 5: case COM1 + 6: case COM1 + 7: return uart.read(port - COM1);
       case FW_CFG_DATA: return fwCfg.read();
+      case RTC_INDEX: case RTC_DATA: return rtc.read(port);
+      case TEST_ECHO: case TEST_ECHO + 1: case TEST_ECHO + 2: case TEST_ECHO + 3: return testdev.readEcho(port - TEST_ECHO);
+      case PM_TIMER: case PM_TIMER + 1: case PM_TIMER + 2: case PM_TIMER + 3: return pmTimer() / 2 ** (8 * (port - PM_TIMER)) & 0xff;
       default: return 0xff;
     }
   }
@@ -87,6 +111,8 @@ export function createBoard(vm: Vm, options: BoardOptions): Board {
   function writeByte(port: number, value: number): void {
     switch (port) {
       case COM1: case COM1 + 1: case COM1 + 2: case COM1 + 3: case COM1 + 4: case COM1 + 5: case COM1 + 6: case COM1 + 7: return uart.write(port - COM1, value);
+      case RTC_INDEX: case RTC_DATA: return rtc.write(port, value);
+      case TEST_ECHO: case TEST_ECHO + 1: case TEST_ECHO + 2: case TEST_ECHO + 3: return testdev.writeEcho(port - TEST_ECHO, value);
       default: return;
     }
   }
@@ -102,23 +128,19 @@ export function createBoard(vm: Vm, options: BoardOptions): Board {
     for (let index = 1; index < size; index++) value |= data[at + index]! << (8 * index);
     if (port >= DEBUG_EXIT_PORT && port < DEBUG_EXIT_PORT + DEBUG_EXIT_PORTS) return value >>> 0;
     if (port === FW_CFG_SELECTOR && size >= 2) fwCfg.select(value & 0xffff);
+    else if (port >= TEST_LINES && port < TEST_LINES + TEST_LINE_COUNT) vm.setIrqLine(port - TEST_LINES, value !== 0);
     else for (let index = 0; index < size; index++) writeByte(port + index, data[at + index]!);
     return -1;
   }
 
-  /** Memory where no RAM is: the APIC page keeps 32-bit registers, all else reads as ones and ignores writes. */
+  /** Memory where no RAM is: the test device's, all else reads as ones and ignores writes. */
   function mmioRead(address: number, data: Uint8Array): void {
-    if (address >= APIC_PAGE && address < APIC_PAGE + APIC_PAGE_SIZE) {
-      const value = apicPage.read(address - APIC_PAGE);
-      for (let index = 0; index < data.length; index++) data[index] = index < 4 ? value >>> (8 * index) : 0;
-    } else {
-      data.fill(0xff);
-    }
+    if (address >= TEST_MEMORY && address < TEST_MEMORY + TEST_MEMORY_SIZE) testdev.readMemory(address - TEST_MEMORY, data);
+    else data.fill(0xff);
   }
 
   function mmioWrite(address: number, data: Uint8Array): void {
-    if (address < APIC_PAGE || address >= APIC_PAGE + APIC_PAGE_SIZE || data.length !== 4) return;
-    apicPage.write(address - APIC_PAGE, (data[0]! | (data[1]! << 8) | (data[2]! << 16) | (data[3]! << 24)) >>> 0);
+    if (address >= TEST_MEMORY && address < TEST_MEMORY + TEST_MEMORY_SIZE) testdev.writeMemory(address - TEST_MEMORY, data);
   }
 
   /** Runs one vCPU and answers its exits until one of them is not the board's business. */
@@ -144,13 +166,13 @@ export function createBoard(vm: Vm, options: BoardOptions): Board {
 
   const icount = (): bigint => vcpus.reduce((sum, vcpu) => sum + vcpu.icount, 0n);
 
-  /** Passes the turn to the next vCPU that has not halted, this one included; false when there is none. It happens only just before a vCPU
+  /** Passes the turn to the next vCPU that does not sleep, this one included; false when there is none. It happens only just before a vCPU
    * runs: so where a run was interrupted can never be seen in the order of turns. */
   function chooseVcpu(): boolean {
-    if (!halted[current] && (vcpus.length === 1 || vcpus[current]!.icount < turnEndsAt)) return true;
+    if (vcpus[current]!.isRunnable() && (vcpus.length === 1 || vcpus[current]!.icount < turnEndsAt)) return true;
     for (let step = 1; step <= vcpus.length; step++) {
       const next = (current + step) % vcpus.length;
-      if (halted[next]) continue;
+      if (!vcpus[next]!.isRunnable()) continue;
       current = next;
       turnEndsAt = vcpus[next]!.icount + quantum;
       return true;
@@ -166,14 +188,19 @@ export function createBoard(vm: Vm, options: BoardOptions): Board {
     return enough < turnEndsAt ? enough : turnEndsAt;
   }
 
+  /** Lets time pass until a vCPU wakes; false when none ever will. */
+  function sleep(): boolean {
+    for (let timers = 0; timers < FRUITLESS_TIMERS && vm.idle(); timers++) if (chooseVcpu()) return true;
+    return false;
+  }
+
   function run(until?: bigint): BoardStop {
     while (until === undefined || icount() < until) {
-      if (!chooseVcpu()) return { kind: 'halted' };
+      if (!chooseVcpu() && !sleep()) return { kind: 'halted' };
       const exit = runVcpu(vcpus[current]!, limit(until));
       if (typeof exit === 'number') return { kind: 'exited', status: exitStatus(exit) };
       switch (exit.reason) {
-        case 'Intr': break;
-        case 'Hlt': halted[current] = true; break;
+        case 'Intr': case 'Hlt': break;
         case 'Shutdown': return { kind: 'shutdown', vcpu: current };
         case 'Debug': return { kind: 'debug', vcpu: current, exit };
         default: return { kind: 'failed', vcpu: current, exit };
@@ -185,6 +212,7 @@ export function createBoard(vm: Vm, options: BoardOptions): Board {
   function loadImage(file: Uint8Array, commandLine: string, initrd?: Uint8Array): void {
     const image = readImage(file, lowRam);
     const boot = bootInformation(image, commandLine, initrd, lowRam, highRam);
+    if (lowRam >= LEGACY_END) vm.writeMemory(ACPI_AT, acpiTables(vcpus.length));
     for (const segment of image.segments) placeSegment(vm, segment);
     for (const { guestPhysical, bytes } of boot.writes) vm.writeMemory(guestPhysical, bytes);
     const vcpu = vcpus[0]!;
@@ -193,7 +221,7 @@ export function createBoard(vm: Vm, options: BoardOptions): Board {
   }
 
   function digest(): string {
-    const state = JSON.stringify([uart.save(), fwCfg.save(), apicPage.save(), current]);
+    const state = JSON.stringify([uart.save(), fwCfg.save(), rtc.save(), testdev.save().echo, testdev.digest(), current]);
     let a = 0x2545f491, b = 0x4f6cdd1d;
     for (let index = 0; index < state.length; index++) {
       a = Math.imul(a ^ state.charCodeAt(index), 0x01000193);
@@ -206,15 +234,15 @@ export function createBoard(vm: Vm, options: BoardOptions): Board {
     vm, icount, loadImage, run, digest,
     receive: (bytes) => uart.receive(bytes),
     saveState: () => ({
-      uart: uart.save(), fwCfg: fwCfg.save(), apicPage: apicPage.save(), turn: { vcpu: current, endsAt: turnEndsAt }, halted: [...halted],
+      uart: uart.save(), fwCfg: fwCfg.save(), rtc: rtc.save(), testdev: testdev.save(), turn: { vcpu: current, endsAt: turnEndsAt },
     }),
     loadState(state) {
       uart.load(state.uart);
       fwCfg.load(state.fwCfg);
-      apicPage.load(state.apicPage);
+      rtc.load(state.rtc);
+      testdev.load(state.testdev);
       current = state.turn.vcpu;
       turnEndsAt = state.turn.endsAt;
-      halted = [...state.halted];
     },
   };
 }

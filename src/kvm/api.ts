@@ -39,6 +39,9 @@ export interface Vcpu {
   interrupt(vector: number): void;
   /** KVM_NMI. */
   nmi(): void;
+  /** Whether `run` would get anywhere: the vCPU does not sleep (KVM_GET_MP_STATE), or what it sleeps for has come. Where the VM has its
+   * interrupt controllers, KVM_RUN sleeps by itself; here it returns with `Hlt`, and the client gives another vCPU its turn. */
+  isRunnable(): boolean;
   /** Instructions retired. An instruction that waits for user space has not. */
   readonly icount: bigint;
   /** 64-bit digest of the architectural vCPU state, as 16 hex digits; the same in every tier. */
@@ -52,6 +55,14 @@ export interface Vm {
   /** KVM_CREATE_VCPU. */
   createVcpu(id: number): Vcpu;
   readonly vcpus: readonly Vcpu[];
+  /** KVM_CREATE_IRQCHIP and KVM_CREATE_PIT2: local APICs, I/O APIC, 8259 and 8254. Before the first vCPU. */
+  createIrqchip(): void;
+  /** KVM_IRQ_LINE. */
+  setIrqLine(gsi: number, high: boolean): void;
+  /** No vCPU is runnable: lets time pass up to the next timer. False: no timer runs, so nothing but an input can wake the VM. */
+  idle(): boolean;
+  /** KVM_GET_CLOCK, in ticks of the TSC: instructions retired by all vCPUs, and the time that all of them slept. */
+  getClock(): number;
   /** KVM_SET_USER_MEMORY_REGION: maps `size` bytes of the VM's RAM, from `ramOffset`, at guest-physical `guestPhysical`. Size 0 removes the slot. */
   setUserMemoryRegion(region: { slot: number; flags: number; guestPhysical: number; size: number; ramOffset: number }): void;
   /** Guest RAM. Writing through `writeMemory` keeps decoded code and dirty marks right. */

@@ -18,6 +18,10 @@ function createVm(config: VmConfig): Vm {
       vcpus.push(vcpu);
       return vcpu;
     },
+    createIrqchip: machine.createIrqchip,
+    setIrqLine: machine.setIrqLine,
+    idle: machine.idle,
+    getClock: machine.now,
     setUserMemoryRegion: machine.setMemoryRegion,
     readMemory: machine.readMemory,
     writeMemory: machine.writeMemory,

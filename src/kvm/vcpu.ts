@@ -47,10 +47,8 @@ export function vcpuOf(machine: VirtualMachine, id: number): Vcpu {
       machine.activate(id);
       cpu.pending |= Pending.nmi;
     },
-    get icount() {
-      machine.activate(id);
-      return cpu.icount;
-    },
+    isRunnable: () => machine.isRunnable(id),
+    get icount() { return machine.icount(id); },
     digest: () => machine.digest(id),
     saveState: () => machine.saveVcpu(id),
     loadState: (state) => { machine.loadVcpu(id, state); },

@@ -53,7 +53,7 @@ export interface Machine {
   /** Port input: returns the value, or throws NeedsUserspace the first time. `size` is 1, 2 or 4. */
   portIn(port: number, size: 1 | 2 | 4): number;
   portOut(port: number, size: 1 | 2 | 4, value: number): void;
-  /** A local APIC answers; undefined where there is none (then MSR accesses raise #GP). */
+  /** A local APIC answers, by MSR number (its ID also outside x2APIC mode); undefined where there is none (then MSR accesses raise #GP). */
   apicRead?(register: number): bigint;
   apicWrite?(register: number, value: bigint): void;
   /** CR0, CR3, CR4, EFER, privilege, A20 or PKRU changed in a way that the TLB must know. `global` drops global pages too. */

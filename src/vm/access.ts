@@ -29,6 +29,8 @@ export interface AccessHooks {
   mmioRead(address: number, length: number, host: number): boolean;
   /** False when user space must take the bytes first. */
   mmioWrite(address: number, length: number, host: number): boolean;
+  /** A device of the kernel side wants the run loop to look behind this instruction. */
+  mustLook(): boolean;
   /** A data breakpoint is hit while several instructions may run: the instruction has to run alone. True when it does already. */
   isAlone(): boolean;
   /** Whole granules of decoded code were written. */
@@ -198,7 +200,10 @@ export function createAccess(cpu: Cpu, ram: Ram, tlb: Tlb, hooks: AccessHooks): 
     if (backing === -1) return Written.failed;
     if ((access & Access.probe) !== 0) return Written.done;
     if (watching && !passBreakpoints(size, true)) return Written.failed;
-    if (backing === 0 || backing >= READ_ONLY_FRAME) return writeDevice(walker.frame, inPage, size, VALUE) ? Written.done : Written.failed;
+    if (backing === 0 || backing >= READ_ONLY_FRAME) {
+      if (!writeDevice(walker.frame, inPage, size, VALUE)) return Written.failed;
+      return hooks.mustLook() ? Written.attention : Written.done;
+    }
     const page = pageOfEntry(backing);
     tlb.insert(low, high, page, false, (reason & Reason.user) !== 0, true);
     if ((flags[page]! & TRACKED) !== 0) return storeTracked(page, inPage, size, VALUE);

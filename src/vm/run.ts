@@ -16,6 +16,8 @@ import { executeSystem } from '../system/index.ts';
 import { GuestFault, NeedsUserspace, type Machine } from '../system/machine.ts';
 import { createAccess, type AccessPaths } from './access.ts';
 import type { ExitDoor, PortSize, VcpuExit } from './exits.ts';
+import type { Irqchip } from './irqchip.ts';
+import { initialise, start } from './startup.ts';
 
 const word = (name: Parameters<typeof placeOf>[0]): number => placeOf(name) >> 2;
 const BUDGET = word('budget'), ICOUNT = word('icount'), FLAGS = word('rflagsSystem'), RIP = word('rip'), NEXT_RIP = word('nextRip');
@@ -47,6 +49,8 @@ export interface RunnerParts {
   readonly createEngine: (services: Services) => Engine;
   random(): bigint;
   onTransition(transition: Transition): void;
+  /** Time is the active vCPU's instruction count plus this: what other vCPUs have retired, and what was passed over while all of them slept. */
+  clockBase(): number;
 }
 
 export interface Runner {
@@ -55,6 +59,12 @@ export interface Runner {
   readonly access: AccessPaths;
   /** Whose exits the next `run` makes: every vCPU has a door of its own. */
   setDoor(door: ExitDoor): void;
+  /** Interrupt controllers, and the place of the active vCPU among theirs. */
+  setIrqchip(irqchip: Irqchip | undefined, place: number): void;
+  /** The clock was moved from outside. */
+  clockMoved(): void;
+  /** The VM's time. */
+  now(): number;
   /** Runs the active vCPU until an exit, or until it has retired `until` instructions. */
   run(until: bigint | undefined): VcpuExit;
   /** The vCPU file was replaced (another vCPU's turn, a loaded state, new registers): nothing that was derived from it holds. */
@@ -67,6 +77,7 @@ export function createRunner(parts: RunnerParts): Runner {
   const { cpu, ram, tlb, capability } = parts;
   const { u8, u32 } = cpu;
   let door = parts.door;
+  let irqchip: Irqchip | undefined, place = 0, clockBase = 0;
 
   /** What the budget was when the engine was entered; 0 outside. */
   let entered = 0;
@@ -82,8 +93,17 @@ export function createRunner(parts: RunnerParts): Runner {
   let fruitless = 0;
 
   const access = createAccess(cpu, ram, tlb, {
-    mmioRead: (address, length, host) => door.mmioRead(address, length, host),
-    mmioWrite: (address, length, host) => door.mmioWrite(address, length, host),
+    mmioRead(address, length, host) {
+      if (irqchip?.claims(place, address) !== true) return door.mmioRead(address, length, host);
+      irqchip.read(place, address, length, u8, host, now());
+      return true;
+    },
+    mmioWrite(address, length, host) {
+      if (irqchip?.claims(place, address) !== true) return door.mmioWrite(address, length, host);
+      irqchip.write(place, address, length, u8, host, now());
+      return true;
+    },
+    mustLook: () => irqchip?.takeTouched() === true,
     isAlone: () => {
       if (!alone) repeatAlone = true;
       return alone;
@@ -106,6 +126,7 @@ export function createRunner(parts: RunnerParts): Runner {
     if (low > 0xffffffff) u32[ICOUNT + 1]!++;
   }
   const icount = (): bigint => cpu.icount + BigInt(entered - u32[BUDGET]!);
+  const now = (): number => u32[ICOUNT + 1]! * 2 ** 32 + u32[ICOUNT]! + (entered - u32[BUDGET]!) + clockBase;
 
   // ── The paging context ──
 
@@ -189,14 +210,16 @@ export function createRunner(parts: RunnerParts): Runner {
   const machine: Machine = {
     cpu, capability,
     memory: access.memory,
-    tsc: () => BigInt.asUintN(64, icount() + cpu.tscOffset),
+    tsc: () => BigInt.asUintN(64, icount() + BigInt(clockBase) + cpu.tscOffset),
     random: () => parts.random(),
     portIn(port, size) {
+      if (irqchip?.hasPort(port) === true) return kernelPortIn(irqchip, port, size);
       const value = door.portIn(port, size);
       if (value < 0) throw new NeedsUserspace();
       return value;
     },
     portOut(port, size, value) {
+      if (irqchip?.hasPort(port) === true) return kernelPortOut(irqchip, port, size, value);
       if (!door.portOut(port, size, value)) throw new NeedsUserspace();
     },
     flushTlb,
@@ -204,6 +227,16 @@ export function createRunner(parts: RunnerParts): Runner {
     flushPage: () => undefined,
     debugRegistersChanged: armBreakpoints,
   };
+
+  /** Wider accesses are one byte after the other; ports in between that are not the kernel's read as ones. */
+  function kernelPortIn(chip: Irqchip, port: number, size: PortSize): number {
+    let value = 0;
+    for (let byte = size - 1; byte >= 0; byte--) value = value << 8 | (chip.hasPort(port + byte) ? chip.readPort(port + byte, now()) : 0xff);
+    return value >>> 0;
+  }
+  function kernelPortOut(chip: Irqchip, port: number, size: PortSize, value: number): void {
+    for (let byte = 0; byte < size; byte++) if (chip.hasPort(port + byte)) chip.writePort(port + byte, value >>> 8 * byte & 0xff, now());
+  }
 
   function raise(fault: GuestFault): Done {
     u32[FAULT_VECTOR] = fault.vector;
@@ -214,7 +247,10 @@ export function createRunner(parts: RunnerParts): Runner {
 
   function system(instruction: Instruction): Done {
     const { mnemonic } = instruction;
-    if ((mnemonic === 'OUT' || mnemonic === 'IN') && isPlainPort()) return askPort(instruction, mnemonic === 'IN');
+    if ((mnemonic === 'OUT' || mnemonic === 'IN') && isPlainPort()) {
+      const asked = askPort(instruction, mnemonic === 'IN');
+      if (asked !== undefined) return asked;
+    }
     touched = false;
     let done: Done;
     try {
@@ -230,8 +266,9 @@ export function createRunner(parts: RunnerParts): Runner {
     // RF keeps one instruction from instruction breakpoints, and when none is armed nobody can tell: the handler of a fault returns with
     // it set, and the instruction that is tried again need not run by itself.
     if ((u32[FLAGS]! & RF) !== 0 && !armedExecute && u32[PENDING] === 0) u32[FLAGS]! &= ~RF;
+    if (irqchip !== undefined && (mnemonic === 'MOVCR' || mnemonic === 'WRMSR')) irqchip.synchronise(place, cpu.cr8, cpu.apicBase, now());
     if (done > Done.attention) return done;
-    if (mustLook()) return Done.attention;
+    if (mustLook() || irqchip?.takeTouched() === true) return Done.attention;
     if (touched) return Done.moved;
     // The TLB is coherent, so these change nothing that code depends on.
     return done === Done.next || mnemonic === 'INVLPG' || mnemonic === 'CLAC' || mnemonic === 'STAC' ? Done.next : Done.moved;
@@ -247,9 +284,11 @@ export function createRunner(parts: RunnerParts): Runner {
     u32[DR7_WORD] === 0x400 && !door.hasAnswers()
     && (u32[CPL] === 0 ? (u32[FLAGS]! & VM) === 0 : (u32[FLAGS]! & VM) === 0 && u32[CPL]! <= (u32[FLAGS]! & IOPL) >>> 12);
 
-  function askPort(instruction: Instruction, isInput: boolean): Done {
-    const place = instruction.operands[isInput ? 1 : 0]!, value = instruction.operands[isInput ? 0 : 1]!;
-    const port = place.kind === 'register' ? u32[RDX >> 2]! & 0xffff : place.kind === 'immediate' ? Number(place.value) : 0;
+  /** `undefined`: the port is not user space's. */
+  function askPort(instruction: Instruction, isInput: boolean): Done | undefined {
+    const which = instruction.operands[isInput ? 1 : 0]!, value = instruction.operands[isInput ? 0 : 1]!;
+    const port = which.kind === 'register' ? u32[RDX >> 2]! & 0xffff : which.kind === 'immediate' ? Number(which.value) : 0;
+    if (irqchip?.hasPort(port) === true) return undefined;
     const size = (value.kind === 'register' ? value.width >> 3 : 1) as PortSize;
     door.openPort(isInput, port, size, isInput ? 0 : u32[RAX >> 2]!);
     return Done.userspace;
@@ -299,6 +338,7 @@ export function createRunner(parts: RunnerParts): Runner {
         return interrupt(NMI, 'nmi');
       }
       if ((u32[PENDING]! & Pending.interrupt) !== 0 && (u32[FLAGS]! & IF) !== 0) {
+        if (irqchip !== undefined) return interrupt(irqchip.acknowledge(place), 'external');
         u32[PENDING]! &= ~Pending.interrupt;
         return interrupt(cpu.pendingVector, 'external');
       }
@@ -377,8 +417,17 @@ export function createRunner(parts: RunnerParts): Runner {
       else door.answer();
     }
     for (;;) {
-      const budget = remaining();
+      let budget = remaining();
       if (budget <= 0) return INTR;
+      if (irqchip !== undefined) {
+        irqchip.takeTouched();
+        const left = irqchip.due() - now();
+        if (left <= 0) {
+          irqchip.expire(now());
+          continue;
+        }
+        if (left < budget) budget = left;
+      }
       const exit = mustLook() || repeatAlone || door.hasAnswers() ? runAlone(budget) : runFree(budget);
       if (exit !== undefined) return exit;
     }
@@ -398,6 +447,13 @@ export function createRunner(parts: RunnerParts): Runner {
     return stop;
   }
 
+  /** INIT. The first processor starts without being told to. */
+  function begin(): void {
+    initialise(cpu, capability.cpuid(1, 0)[0], place === 0);
+    irqchip?.reset(place);
+    refresh();
+  }
+
   function runFree(budget: number): VcpuExit | undefined {
     alone = false;
     return afterStop(enterEngine(budget));
@@ -405,8 +461,14 @@ export function createRunner(parts: RunnerParts): Runner {
 
   /** Something is due before the next instruction, or right behind it. */
   function runAlone(budget: number): VcpuExit | undefined {
+    if ((u32[PENDING]! & Pending.init) !== 0) begin();
     if (u32[ACTIVITY] !== Activity.running) {
       if (u32[ACTIVITY] === Activity.shutdown) return SHUTDOWN;
+      if (u32[ACTIVITY] === Activity.waitForSipi && irqchip?.hasStartup(place) === true) {
+        start(cpu, irqchip.takeStartup(place));
+        refresh();
+        return undefined;
+      }
       if (u32[ACTIVITY] === Activity.waitForSipi || !canWake()) return HLT;
     }
     const due = deliverDue();
@@ -459,7 +521,19 @@ export function createRunner(parts: RunnerParts): Runner {
     get failure() { return access.failure(); },
   };
   const engine = parts.createEngine(services);
-  return { machine, engine, access, run, refresh, icount, setDoor(next) { door = next; } };
+  return {
+    machine, engine, access, run, refresh, icount, now,
+    setDoor(next) { door = next; },
+    setIrqchip(chip, at) {
+      irqchip = chip;
+      place = at;
+      clockBase = parts.clockBase();
+      if (chip === undefined) return;
+      machine.apicRead = (index) => chip.readMsr(place, index, now());
+      machine.apicWrite = (index, value) => { chip.writeMsr(place, index, value, now()); };
+    },
+    clockMoved() { clockBase = parts.clockBase(); },
+  };
 }
 
 const INTR: VcpuExit = { reason: 'Intr' }, HLT: VcpuExit = { reason: 'Hlt' }, SHUTDOWN: VcpuExit = { reason: 'Shutdown' };

@@ -3,8 +3,8 @@
 // turn it is, so the order is the client's and a digest cannot depend on the tier.
 import { isCanonical, isLongMode } from '../cpu/controls.ts';
 import type { Engine, Services } from '../cpu/engine.ts';
-import { canonicaliseFlags } from '../cpu/flags.ts';
-import { Activity, bindCpu, RAM, resetCpu, VCPU_FILE, VCPU_FILE_SIZE, type Cpu } from '../cpu/state.ts';
+import { canonicaliseFlags, IF } from '../cpu/flags.ts';
+import { Activity, bindCpu, Pending, placeOf, RAM, resetCpu, VCPU_FILE, VCPU_FILE_SIZE, type Cpu, type FieldName } from '../cpu/state.ts';
 import { PAGE_SIZE } from '../memory/addresses.ts';
 import { checkSlot, createRam, hostOfPage, PageFlag, pageOfEntry, type Ram, type Slot } from '../memory/ram.ts';
 import { createTlb } from '../memory/tlb.ts';
@@ -18,6 +18,7 @@ import { createDigests, digestText, stateLength, stateRanges } from './digest.ts
 import { Errno } from './errno.ts';
 import { evolve, initialState, randomValue, type VmEvent, type VmState } from './evolve.ts';
 import { createExits, type ExitDoor, type VcpuExit } from './exits.ts';
+import { createIrqchip, type Irqchip, type IrqchipState } from './irqchip.ts';
 import { createRunner, type Transition } from './run.ts';
 
 export type Tier = 'reference' | 'interpreter' | 'translator' | 'auto';
@@ -28,15 +29,29 @@ export interface MachineConfig {
   readonly ramBytes: number;
   readonly tier: Tier;
   readonly seed: bigint;
+  /** Ticks of the time stamp counter in a millisecond: how long an instruction takes. */
+  readonly tscKhz: number;
 }
 
 /** One vCPU: its file when it is not active, and its door to user space. */
-interface VcpuSlot { readonly id: number; readonly file: Uint8Array; readonly door: ExitDoor }
+interface VcpuSlot { readonly id: number; readonly file: Uint8Array; readonly words: Uint32Array; readonly door: ExitDoor }
 
 export interface VirtualMachine {
   readonly cpu: Cpu;
   readonly ram: Ram;
   readonly capability: Capabilities;
+  /** KVM_CREATE_IRQCHIP and KVM_CREATE_PIT2: before the first vCPU. */
+  createIrqchip(): void;
+  /** KVM_IRQ_LINE. */
+  setIrqLine(gsi: number, high: boolean): void;
+  /** Whether a vCPU has something to do: it does not sleep, or what it sleeps for has come. */
+  isRunnable(id: number): boolean;
+  /** All vCPUs sleep: time goes on to the next timer, which does its work. False: none is running. */
+  idle(): boolean;
+  /** KVM_GET_CLOCK, in ticks of the TSC. */
+  now(): number;
+  /** Instructions that a vCPU has retired. */
+  icount(id: number): bigint;
   onTransition: ((vcpu: number, icount: bigint, transition: Transition) => void) | undefined;
   createVcpu(id: number): void;
   /** Puts a vCPU's file in place; what was derived from another one's is dropped. */
@@ -68,6 +83,10 @@ export interface VirtualMachine {
 export interface SavedVm extends VmState {
   /** Rolling digests of the answered accesses, a pair of words per vCPU. */
   readonly accesses: readonly (readonly [number, number])[];
+  /** Ticks that passed while every vCPU slept. */
+  readonly slept: number;
+  /** Absent where user space has the interrupt controllers. */
+  readonly irqchip?: IrqchipState;
 }
 
 const WASM_PAGE = 65536;
@@ -87,6 +106,7 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
   const slots: VcpuSlot[] = [];
   let active: VcpuSlot | undefined;
   let state = initialState(config.seed);
+  let irqchip: Irqchip | undefined, slept = 0;
   const decide = (event: VmEvent): void => { state = evolve(state, event); };
 
   const idle = createExits(cpu);
@@ -99,7 +119,24 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
       return value;
     },
     onTransition(transition) { machine.onTransition?.(active!.id, cpu.icount, transition); },
+    clockBase: () => slots.reduce((sum, slot) => slot === active ? sum : sum + countOf(slot.words), slept),
   });
+
+  /** A word of a vCPU's file, wherever that is now. */
+  const wordOf = (slot: VcpuSlot, name: FieldName): number => slot === active ? cpu.u32[placeOf(name) >> 2]! : slot.words[placeOf(name) - VCPU_FILE >> 2]!;
+  function setPending(index: number, clear: number, set: number): void {
+    const slot = slots[index]!, at = placeOf('pending');
+    if (slot === active) cpu.u32[at >> 2] = cpu.u32[at >> 2]! & ~clear | set;
+    else slot.words[at - VCPU_FILE >> 2] = slot.words[at - VCPU_FILE >> 2]! & ~clear | set;
+  }
+
+  function isRunnable(slot: VcpuSlot): boolean {
+    const activity = wordOf(slot, 'activity'), pending = wordOf(slot, 'pending');
+    if (activity === Activity.running || (pending & Pending.init) !== 0) return true;
+    if (activity === Activity.waitForSipi) return irqchip?.hasStartup(slots.indexOf(slot)) === true;
+    return activity === Activity.halted && ((pending & Pending.smi) !== 0 || (wordOf(slot, 'pendingDebug') !== 0)
+      || ((pending & Pending.nmi) !== 0 && wordOf(slot, 'nmiBlocked') === 0) || ((pending & Pending.interrupt) !== 0 && (wordOf(slot, 'rflagsSystem') & IF) !== 0));
+  }
   now = runner.icount;
   const digests = createDigests(memory, cpu, ram, tlb.dropWrites);
 
@@ -116,7 +153,13 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
     cpu.u8.set(next.file, VCPU_FILE);
     active = next;
     runner.setDoor(next.door);
+    runner.setIrqchip(irqchip, slots.indexOf(next));
     runner.refresh();
+  }
+
+  /** Registers that the local APIC shares may have changed. */
+  function synchronise(): void {
+    if (irqchip !== undefined && active !== undefined) irqchip.synchronise(slots.indexOf(active), cpu.cr8, cpu.apicBase, runner.now());
   }
 
   /** What was derived from the slots is dropped. */
@@ -147,8 +190,9 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
     createVcpu(id) {
       if (!Number.isInteger(id) || id < 0) throw new Errno('EINVAL', `a vCPU cannot have the id ${id}`);
       if (slots.some((slot) => slot.id === id)) throw new Errno('EEXIST', `there is a vCPU ${id} already`);
-      const slot = { id, file: new Uint8Array(VCPU_FILE_SIZE), door: createExits(cpu) };
-      slots.push(slot);
+      const file = new Uint8Array(VCPU_FILE_SIZE);
+      slots.push({ id, file, words: new Uint32Array(file.buffer), door: createExits(cpu) });
+      irqchip?.addVcpu(id);
       decide({ kind: 'VcpuCreated', id });
       activate(id);
       resetCpu(cpu);
@@ -160,7 +204,41 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
       }
       runner.refresh();
     },
-    changed: runner.refresh,
+    changed() {
+      runner.refresh();
+      synchronise();
+    },
+    createIrqchip() {
+      if (irqchip !== undefined) throw new Errno('EEXIST', 'the VM has interrupt controllers already');
+      if (slots.length > 0) throw new Errno('EINVAL', 'interrupt controllers come before the first vCPU');
+      irqchip = createIrqchip({
+        tscKhz: config.tscKhz, tscDeadline: capability.has('tsc-deadline'),
+        wires: {
+          raise(index, events) { setPending(index, 0, events); },
+          lower(index, events) { setPending(index, events, 0); },
+          tsc: () => runner.machine.tsc(),
+          setCr8(value) { cpu.cr8 = value; },
+        },
+      });
+    },
+    setIrqLine(gsi, high) {
+      if (irqchip === undefined) throw new Errno('ENXIO', 'the VM has no interrupt controllers');
+      irqchip.setLine(gsi, high);
+    },
+    isRunnable: (id) => isRunnable(slotOf(id)),
+    idle() {
+      const due = irqchip?.due() ?? Infinity;
+      if (irqchip === undefined || due === Infinity) return false;
+      slept += Math.max(0, due - runner.now());
+      runner.clockMoved();
+      irqchip.expire(runner.now());
+      return true;
+    },
+    now: () => runner.now(),
+    icount(id) {
+      const slot = slotOf(id);
+      return BigInt(wordOf(slot, 'icount')) | BigInt(slot === active ? cpu.u32[(placeOf('icount') >> 2) + 1]! : slot.words[(placeOf('icount') - VCPU_FILE >> 2) + 1]!) << 32n;
+    },
     run(id, until) {
       if (active === undefined || active.id !== id) activate(id);
       return runner.run(until);
@@ -168,7 +246,7 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
     readMsr: (index) => orInvalid(index, () => readMsr(runner.machine, index)),
     writeMsr(index, value) {
       orInvalid(index, () => writeMsr(runner.machine, index, value));
-      runner.refresh();
+      machine.changed();
     },
     readPhysical64: (physical) => runner.machine.memory.readPhysical64(physical),
     translate(id, linear) {
@@ -190,6 +268,7 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
       loadFile(cpu, bytes);
       active!.door.clear();
       runner.refresh();
+      runner.clockMoved();
     },
     setMemoryRegion(region) {
       const error = checkSlot(ram.size, state.slots, region);
@@ -230,7 +309,7 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
     },
     memoryDigest: () => digestText(digests.memory()),
     accessDigest: () => slots.map(({ door }) => digestText(door.digest())).join('-'),
-    saveState: () => ({ ...state, accesses: slots.map(({ door }) => door.digest()) }),
+    saveState: () => ({ ...state, accesses: slots.map(({ door }) => door.digest()), slept, ...(irqchip === undefined ? {} : { irqchip: irqchip.save() }) }),
     loadState(saved) {
       const loaded = checkedState(saved, ram.size, state);
       state = { slots: loaded.slots, vcpus: state.vcpus, random: loaded.random };
@@ -238,11 +317,19 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
         door.clear();
         door.setDigest(loaded.accesses[index]!);
       });
+      slept = loaded.slept;
+      if (irqchip !== undefined && loaded.irqchip !== undefined) irqchip.load(loaded.irqchip);
+      runner.clockMoved();
       remap();
     },
   };
   return machine;
 }
+
+const countOf = (words: Uint32Array): number => {
+  const at = placeOf('icount') - VCPU_FILE >> 2;
+  return words[at + 1]! * 2 ** 32 + words[at]!;
+};
 
 function engineOf(tier: Tier, memory: WebAssembly.Memory, cpu: Cpu, services: Services, capability: Capabilities): Engine {
   const has = (feature: string): boolean => capability.has(feature);
@@ -289,7 +376,7 @@ function loadFile(cpu: Cpu, bytes: Uint8Array): void {
 /** A saved state may come from a stranger's journal: what does not fit is refused. */
 function checkedState(saved: unknown, ramSize: number, present: VmState): SavedVm {
   const refuse = (what: string): never => { throw new Errno('EINVAL', `the saved VM state has ${what}`); };
-  const { slots, random, vcpus, accesses } = (saved ?? {}) as Partial<SavedVm>;
+  const { slots, random, vcpus, accesses, slept, irqchip } = (saved ?? {}) as Partial<SavedVm>;
   if (!Array.isArray(slots) || !Array.isArray(vcpus) || !Array.isArray(accesses) || typeof random !== 'object') return refuse('another shape');
   if (vcpus.length !== present.vcpus.length || vcpus.some((id, index) => id !== present.vcpus[index]) || accesses.length !== vcpus.length) return refuse('other vCPUs');
   const checked: Slot[] = [];
@@ -298,10 +385,13 @@ function checkedState(saved: unknown, ramSize: number, present: VmState): SavedV
     if (![slot, flags].every(Number.isInteger) || checkSlot(ramSize, checked, region) !== undefined) return refuse('an impossible memory slot');
     checked.push(region);
   }
+  if (typeof slept !== 'number' || !Number.isSafeInteger(slept) || slept < 0) return refuse('an impossible time');
+  if (irqchip !== undefined && irqchip.lapics?.length !== vcpus.length) return refuse('other local APICs');
   const { drawn } = random;
   if (!Number.isSafeInteger(drawn) || drawn < 0) return refuse('an impossible random generator');
   return {
     slots: checked, vcpus, random: { seed: BigInt.asUintN(64, BigInt(random.seed)), drawn },
     accesses: accesses.map((pair: readonly number[]) => [Number(pair[0]) >>> 0, Number(pair[1]) >>> 0] as const),
+    slept, ...(irqchip === undefined ? {} : { irqchip }),
   };
 }

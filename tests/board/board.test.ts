@@ -1,4 +1,4 @@
-// The board answers exits: serial port, fw_cfg, debug exit, the APIC page, nothing at all elsewhere; and it hands out turns.
+// The board answers exits: serial port, fw_cfg, debug exit, the test device, nothing at all elsewhere; and it hands out turns.
 import { describe, expect, it } from 'vitest';
 import { createBoard, type BoardStop } from '../../src/board/board.ts';
 import { createFakeVm, halt, input, out, type Step } from './fake-vm.ts';
@@ -74,12 +74,11 @@ describe('memory without RAM', () => {
     boardFor([[step, halt]]).board.run();
     expect([...step.data]).toEqual(Array.from({ length: 8 }, () => 0xff));
   });
-  it('has APIC registers that keep what is written, with no command on its way', () => {
-    const [version, command, spurious] = [read(0xfee00030, 4), read(0xfee00300, 4), read(0xfee000f0, 4)];
-    boardFor([[write(0xfee00030, 1), version, write(0xfee00300, 0xc500 | 0x1000), command, write(0xfee000f0, 0x1ff), spurious, halt]]).board.run();
-    expect([...version.data]).toEqual([0x14, 0, 5, 0]);
-    expect([...command.data]).toEqual([0, 0xc5, 0, 0]);
-    expect([...spurious.data]).toEqual([0xff, 1, 0, 0]);
+  it('belongs to the test device at FF000000h, which keeps what is written', () => {
+    const [before, after] = [read(0xff000010, 4), read(0xff000012, 2)];
+    boardFor([[before, write(0xff000010, 0x12345678), after, halt]]).board.run();
+    expect([...before.data]).toEqual([0, 0, 0, 0]);
+    expect([...after.data]).toEqual([0x34, 0x12]);
   });
 });
 

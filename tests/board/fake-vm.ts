@@ -21,6 +21,7 @@ export function createFakeVm(ramBytes: number, scripts: readonly (readonly Step[
   const vm = {
     ram, order, vcpus, ramSize: ramBytes,
     createVcpu: (id: number) => (vcpus[id] = createFakeVcpu(id, [...scripts[id] ?? []], order)),
+    createIrqchip: () => undefined, setIrqLine: () => undefined, idle: () => false, getClock: () => Number(vcpus.reduce((sum, vcpu) => sum + vcpu.icount, 0n)),
     setUserMemoryRegion: () => undefined,
     readMemory: (address: number, length: number) => ram.slice(address, address + length),
     writeMemory: (address: number, bytes: Uint8Array) => {
@@ -32,7 +33,7 @@ export function createFakeVm(ramBytes: number, scripts: readonly (readonly Step[
 }
 
 function createFakeVcpu(id: number, script: Step[], order: string[]): Vcpu {
-  let icount = 0n, answering = false;
+  let icount = 0n, answering = false, halted = false;
   let regs = {} as Regs, sregs = {} as Sregs;
   function run(until?: bigint): VcpuExit {
     const before = icount;
@@ -51,6 +52,7 @@ function createFakeVcpu(id: number, script: Step[], order: string[]): Vcpu {
         if (script.length > 0) icount += 1n;
         script.shift();
         script.length = 0;
+        halted = true;
         return leave(step);
       } else if (answering) {
         // The answered instruction is executed again, and retires.
@@ -64,7 +66,7 @@ function createFakeVcpu(id: number, script: Step[], order: string[]): Vcpu {
     }
   }
   return {
-    id, run, get icount() { return icount; },
+    id, run, isRunnable: () => !halted, get icount() { return icount; },
     getRegs: () => regs, setRegs: (value: Regs) => { regs = value; },
     getSregs: () => sregs, setSregs: (value: Sregs) => { sregs = value; },
   } as unknown as Vcpu;
