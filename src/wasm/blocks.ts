@@ -10,7 +10,7 @@ import type { HasFeature, Instruction, MemoryOperand, Undecodable } from '../isa
 import { isSystem } from '../semantics/index.ts';
 import { jumpEntryOffset, Slot } from './core.ts';
 import type { Handlers } from './handlers.ts';
-import { Cell, Field, JUMP_CACHE_COUNT, JUMP_CACHE_SIZE, JUMP_CACHES, JUMP_ENTRY_SIZE, RECORDS, RECORDS_END, RECORD_SIZE } from './layout.ts';
+import { Cell, Field, JUMP_CACHE_COUNT, JUMP_CACHE_SIZE, JUMP_CACHES, RECORDS, RECORDS_END, RECORD_SIZE } from './layout.ts';
 import { isConstantAddress, isImplied, shapeOf } from './shapes.ts';
 
 const UD = 6, GP = 13;
@@ -85,7 +85,7 @@ export interface Blocks {
 export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, handlers: Handlers): Blocks {
   const { u8, u32, u64 } = cpu;
   const contexts = new Map<string, Context>();
-  const cacheOwners: (Context | undefined)[] = [], cacheEntries: number[][] = [];
+  const cacheOwners: (Context | undefined)[] = [], cacheEntries = Array.from({ length: JUMP_CACHE_COUNT }, (): number[] => []);
   let oldestCache = 0;
   let current: Context | undefined, currentKey = -1;
   let pagesByNumber: Page[] = [];
@@ -124,12 +124,10 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     crossing.clear();
     instructions = [];
     free = RECORDS;
-    // Empty entries lead here, so it comes before the caches are cleared.
     missRecord = newRecord(Slot.miss);
     for (let k = 0; k < JUMP_CACHE_COUNT; k++) {
       cacheOwners[k] = undefined;
-      cacheEntries[k] = [];
-      clearCache(k);
+      flushCache(k);
     }
     outsideRecord = newRecord(Slot.undecodable);
     word(outsideRecord, Field.place, UD);
@@ -164,27 +162,20 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     context.cache = number;
   }
 
-  function clearCache(number: number): void {
-    const base = JUMP_CACHES + number * JUMP_CACHE_SIZE;
-    u32.fill(0xffffffff, base >> 2, (base + JUMP_CACHE_SIZE) >> 2);
-    for (let at = base; at < base + JUMP_CACHE_SIZE; at += JUMP_ENTRY_SIZE) u32[(at + 8) >> 2] = missRecord;
-  }
   function flushCache(number: number): void {
     const entries = cacheEntries[number]!;
     for (const entry of entries) {
-      u32[entry >> 2] = 0xffffffff;
-      u32[(entry + 4) >> 2] = 0xffffffff;
-      u32[(entry + 8) >> 2] = missRecord;
+      u32[entry >> 2] = 0;
+      u32[(entry + 4) >> 2] = 0;
+      u32[(entry + 8) >> 2] = 0;
     }
     entries.length = 0;
   }
   function remember(record: number): void {
     const low = u32[placeOf('rip') >> 2]!, high = u32[(placeOf('rip') + 4) >> 2]!;
-    // The empty tag: an address that no code has.
-    if ((low & high) === -1) return;
     const cache = current!.cache;
     const entry = JUMP_CACHES + cache * JUMP_CACHE_SIZE + jumpEntryOffset(low);
-    if (u32[(entry + 8) >> 2] === missRecord) cacheEntries[cache]!.push(entry);
+    if (u32[(entry + 8) >> 2] === 0) cacheEntries[cache]!.push(entry);
     u32[entry >> 2] = low;
     u32[(entry + 4) >> 2] = high;
     u32[(entry + 8) >> 2] = record;
@@ -199,7 +190,7 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
       const rip = placeOf('rip') >> 2, low = u32[rip]!;
       const entry = JUMP_CACHES + current!.cache * JUMP_CACHE_SIZE + jumpEntryOffset(low) >> 2;
       const record = u32[entry + 2]!;
-      if (u32[entry] === low && u32[entry + 1] === u32[rip + 1] && record !== missRecord && u32[(record + Field.handler) >> 2] !== Slot.stale) return record;
+      if (u32[entry] === low && u32[entry + 1] === u32[rip + 1] && record !== 0 && u32[(record + Field.handler) >> 2] !== Slot.stale) return record;
     }
     const ram = services.fetch(0);
     if (ram === -1) return -1;
@@ -573,6 +564,9 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
       for (let k = 0; k < JUMP_CACHE_COUNT; k++) flushCache(k);
     },
   };
+  // An empty entry is all zeros: it leads the instruction pointer 0, and no other, to a stale record at address 0.
+  u32.fill(0, 0, RECORD_SIZE >> 2);
+  u32.fill(0, JUMP_CACHES >> 2, (JUMP_CACHES + JUMP_CACHE_COUNT * JUMP_CACHE_SIZE) >> 2);
   reset();
   return blocks;
 }
