@@ -11,7 +11,7 @@ import { seek } from '../../src/replay/seek.ts';
 import { verify } from '../../src/replay/verify.ts';
 import { temporaryFolder } from '../journal/sample.ts';
 import { fakeKvm } from './fake.ts';
-import { all, recordFake, verdictOf } from './recording.ts';
+import { all, machine, recordFake, verdictOf } from './recording.ts';
 
 const folder = temporaryFolder();
 let files = 0;
@@ -41,6 +41,17 @@ describe('a recording', () => {
     const events = await all(recordFake(kvm, path, { inputs, breathe }));
     expect(events.filter(({ event }) => event.kind === 'SerialInput' || event.kind === 'NonMaskableInterrupt').length).toBeGreaterThan(1);
     expect(await verdictOf(kvm, path)).toMatchObject({ kind: 'identical', cut: false });
+  });
+
+  test('of several vCPUs in turns counts the instructions of all of them', async () => {
+    const kvm = fakeKvm({ endsAt: 30_000, transitionEvery: 777 }), path = newPath();
+    const events = await all(recordFake(kvm, path, { machine: { ...machine, cpuCount: 3 } }));
+    expect(new Set(events.map(({ at }) => at.vcpu))).toEqual(new Set([null, 0, 1, 2]));
+    expect(events.at(-1)!.at.icount).toBeGreaterThan(80_000);
+    expect(await verdictOf(kvm, path)).toMatchObject({ kind: 'identical', cut: false });
+    const journal = openJournal(path);
+    for (const seq of [1, 50, 100]) expect(seek(journal, { seq, icount: 0 }, { kvm, tier: 'translator' }).machine.icount()).toBe(events[seq]!.at.icount);
+    journal.close();
   });
 
   test('can be stopped, by count or by hand', async () => {
