@@ -16,6 +16,7 @@ import {
   breakpointInterrupt, checkBounds, clearInterruptFlag, debugInterrupt, overflowInterrupt, popFlags, pushFlags, setInterruptFlag, softwareInterrupt,
 } from './flags.ts';
 import { enterFrame, popAllRegisters, pushAllRegisters } from './frame.ts';
+import { hypercall } from './hypercall.ts';
 import { readMsrInstruction, writeMsrInstruction } from './msrs.ts';
 import { input, inputString, output, outputString } from './ports.ts';
 import {
@@ -69,8 +70,8 @@ export const systemInstructions: Readonly<Record<string, SystemInstruction>> = {
 
   // Always undefined, or undefined in the modes that exist: EFER.SVME and CR4.VMXE cannot be set, and there is no system-management mode.
   UD0: undefinedInstruction, UD1: undefinedInstruction, UD2: undefinedInstruction, RSM: undefinedInstruction,
-  VMRUN: undefinedInstruction, VMMCALL: undefinedInstruction, VMLOAD: undefinedInstruction, VMSAVE: undefinedInstruction, STGI: undefinedInstruction,
-  CLGI: undefinedInstruction, INVLPGA: undefinedInstruction, VMCALL: undefinedInstruction,
+  VMRUN: undefinedInstruction, VMMCALL: hypercall, VMLOAD: undefinedInstruction, VMSAVE: undefinedInstruction, STGI: undefinedInstruction,
+  CLGI: undefinedInstruction, INVLPGA: undefinedInstruction, VMCALL: hypercall,
 };
 
 /** Does one system instruction; `cpu.nextRip` is behind it. */
