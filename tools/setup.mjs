@@ -23,8 +23,8 @@ function fail(message) {
   process.exit(1);
 }
 
-function run(command, args, what) {
-  const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' });
+function run(command, args, what, environment = {}) {
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', shell: process.platform === 'win32', env: { ...process.env, ...environment } });
   if (error || status !== 0) fail(`${what} failed${error ? `: ${error.message}` : ''}. See the messages above.`);
 }
 
@@ -45,16 +45,19 @@ function databaseLoads() {
   return status === 0;
 }
 
+/** For the C++ compiler, where it is one that knows -include. */
+const compilerFlags = process.platform === 'win32' ? {} : { CXXFLAGS: `${process.env.CXXFLAGS ?? ''} -include "${join(root, 'tools/object-wrap.h')}"` };
+
 function install() {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major < 20 || (major === 20 && minor < 19)) fail(`Node ${process.versions.node} is too old; install Node 20.19 or later.`);
   if (stalePackage() !== undefined) {
     process.stdout.write('Installing dependencies (npm ci) …\n');
-    run('npm', ['ci', '--no-audit', '--no-fund'], 'npm ci');
+    run('npm', ['ci', '--no-audit', '--no-fund'], 'npm ci', compilerFlags);
   }
   if (!databaseLoads()) {
     process.stdout.write('Compiling SQLite for this version of Node (npm rebuild better-sqlite3) …\n');
-    run('npm', ['rebuild', 'better-sqlite3'], 'npm rebuild better-sqlite3');
+    run('npm', ['rebuild', 'better-sqlite3'], 'npm rebuild better-sqlite3', compilerFlags);
     if (!databaseLoads()) fail('better-sqlite3 does not load. A C++ compiler, make and python3 are needed to compile it; install them and run this again.');
   }
 }
