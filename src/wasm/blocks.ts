@@ -84,7 +84,7 @@ export interface Blocks {
 
 export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, handlers: Handlers): Blocks {
   const { u8, u32, u64 } = cpu;
-  const contexts = new Map<string, Context>();
+  const contexts = new Map<string | number, Context>();
   const cacheOwners: (Context | undefined)[] = [], cacheEntries = Array.from({ length: JUMP_CACHE_COUNT }, (): number[] => []);
   let oldestCache = 0;
   let current: Context | undefined, currentKey = -1;
@@ -137,11 +137,12 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
   // ── Contexts and jump caches ──
 
   function enterMode(): void {
-    const key = modeKey(cpu), mode = modeOf(key);
-    if (key === currentKey && mode.flatCode) return;
+    const key = modeKey(cpu);
+    if (key === currentKey && current!.mode.flatCode) return;
+    const mode = modeOf(key);
     const csBase = mode.flatCode ? 0n : cpu.cs.base, csLimit = mode.codeSize === 64 || mode.flatCode ? 0xffffffff : cpu.cs.limit;
     currentKey = key;
-    const name = mode.flatCode ? `${key}` : `${key}/${csBase}/${csLimit}`;
+    const name = mode.flatCode ? key : `${key}/${csBase}/${csLimit}`;
     let context = contexts.get(name);
     if (!context) {
       context = { mode, csBase, csLimit, pages: new Map(), cache: -1 };
