@@ -117,6 +117,7 @@ function servicesOf(cpu: Cpu, filled: Set<number>, capability: Capabilities): Se
     const size = BigInt(access & 0xff);
     if (!(access & Access.checkSegment)) {
       const first = cpu.slowLinear;
+      if (access & Access.aligned && first & 15n) throw new GuestFault(Vector.gp);
       if (!isCanonical(cpu, first) || !isCanonical(cpu, BigInt.asUintN(64, first + size - 1n))) throw new GuestFault(access & Access.stack ? Vector.ss : Vector.gp);
       return first;
     }
@@ -129,7 +130,9 @@ function servicesOf(cpu: Cpu, filled: Set<number>, capability: Capabilities): Se
 
   /** Host addresses of the bytes of an access, from its first linear address up: the lower page faults first. */
   const hostBytes = (access: number, kind: 'read' | 'write'): number[] => {
-    const first = linearOf(access), mask = is64Bit(cpu) ? 64 : 32;
+    const first = linearOf(access);
+    if (access & Access.aligned && first & 15n) throw new GuestFault(Vector.gp);
+    const mask = is64Bit(cpu) ? 64 : 32;
     return Array.from({ length: access & 0xff }, (_, at) => translate(BigInt.asUintN(mask, first + BigInt(at)), kind));
   };
 

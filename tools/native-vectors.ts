@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { AC, ARITHMETIC, DF, rflags, setRflags } from '../src/cpu/flags.ts';
 import { Stop, type Engine } from '../src/cpu/engine.ts';
-import { RAM, type Cpu } from '../src/cpu/state.ts';
+import { placeOfArea, RAM, type Cpu } from '../src/cpu/state.ts';
 import { decode } from '../src/isa/decode.ts';
 import type { CodeSize, Instruction, Undecodable } from '../src/isa/instruction.ts';
 import { generalRegisters } from '../src/semantics/expr.ts';
@@ -22,6 +22,7 @@ export interface Case {
   readonly x?: string;
   readonly a?: string;
   readonly u?: string;
+  readonly us?: string;
   readonly ur?: readonly string[];
   readonly um?: readonly (readonly [string, number])[];
 }
@@ -68,7 +69,16 @@ const STATUS = ARITHMETIC | DF | AC, IF_AND_ONE = 0x202;
 const patterns = memoryMap.map(({ linear, length, name }) =>
   Uint8Array.from({ length }, (_, at) => name === 'code' ? 0xcc : ((linear + at) * 167 ^ (linear + at) >> 8) & 0xff));
 
-interface State { readonly general: bigint[]; ip: bigint; flags: number; readonly memory: Uint8Array }
+interface State {
+  readonly general: bigint[]; ip: bigint; flags: number; readonly memory: Uint8Array;
+  /** YMM0 to YMM15. */
+  readonly vectors: bigint[];
+  /** Physical x87 registers. */
+  readonly x87: bigint[];
+  readonly control: Record<Control, number>;
+}
+const controls = ['mxcsr', 'fcw', 'fsw', 'ftw'] as const;
+type Control = (typeof controls)[number];
 
 function initialState(mode: CodeSize): State {
   const width = mode === 64 ? 64 : 32;
@@ -76,7 +86,24 @@ function initialState(mode: CodeSize): State {
   general[4] = mode === 16 ? 0x9800n : 0x10011800n;
   const memory = new Uint8Array(RAM_LENGTH);
   memoryMap.forEach(({ ramOffset }, index) => memory.set(patterns[index]!, ramOffset));
-  return { general, ip: mode === 16 ? 0x800n : 0x10000800n, flags: 0, memory };
+  const quadword = (k: number): bigint => BigInt.asUintN(64, 0xd1b54a32d192ed03n * BigInt(k + 1));
+  const vectors = general.map((_, n) => [0, 1, 2, 3].reduce((all, k) => all | quadword(4 * n + k) << BigInt(64 * k), 0n));
+  return {
+    general, ip: mode === 16 ? 0x800n : 0x10000800n, flags: 0, memory, vectors, x87: new Array<bigint>(8).fill(0n),
+    control: { mxcsr: 0x1f80, fcw: 0x37f, fsw: 0, ftw: 0 },
+  };
+}
+
+const lowHalf = (1n << 128n) - 1n;
+/** Vector, x87 and control items; false for what this machine does not hold. */
+function overlayVector({ vectors, x87, control }: State, name: string, value: string): boolean {
+  const [, file, digits] = /^(xmm|ymmh|p)([0-9]+)$/.exec(name) ?? [], number = Number(digits);
+  if (file === 'xmm') vectors[number] = vectors[number]! & ~lowHalf | hex(value);
+  else if (file === 'ymmh') vectors[number] = vectors[number]! & lowHalf | hex(value) << 128n;
+  else if (file === 'p') x87[number] = hex(value);
+  else if (name in control) control[name as Control] = Number(hex(value));
+  else return false;
+  return true;
 }
 
 /** Overlays items; returns the names of those that this machine does not hold. */
@@ -89,7 +116,7 @@ function overlay(state: State, items: Items): string[] {
     else if (name === 'fl') state.flags = Number(hex(value as string));
     else if (name === 'm') {
       for (const [at, bytes] of Object.entries(value as unknown as Record<string, string>)) state.memory.set(Buffer.from(bytes, 'hex'), ramOffsetOf(parseInt(at, 16)));
-    } else unknown.push(name);
+    } else if (!overlayVector(state, name, value as string)) unknown.push(name);
   }
   return unknown;
 }
@@ -103,7 +130,7 @@ function ramOffsetOf(linear: number): number {
 // ── Running ──
 
 const vectorOf: Readonly<Record<string, number>> = {
-  '#DE': Vector.de, '#BR': Vector.br, '#UD': Vector.ud, '#SS': Vector.ss, '#GP': Vector.gp, '#PF': Vector.pf,
+  '#DE': Vector.de, '#BR': Vector.br, '#UD': Vector.ud, '#SS': Vector.ss, '#GP': Vector.gp, '#PF': Vector.pf, '#MF': 16, '#XM': 19,
 };
 /** Software interrupts, which end in #GP(vector * 8 + 2) here because there is no interrupt table. */
 const softwareInterrupts: Readonly<Record<string, number>> = { '#BP': Vector.bp, '#OF': Vector.of };
@@ -150,6 +177,10 @@ let cold = false;
 function load({ reading, machine, engine }: Bench, state: State): void {
   const { cpu } = machine;
   state.general.forEach((value, number) => cpu.setGeneral(number, value));
+  const zmm = placeOfArea('zmm'), x87 = placeOfArea('x87');
+  state.vectors.forEach((value, number) => { for (let k = 0; k < 4; k++) cpu.u64[(zmm + 64 * number >> 3) + k] = BigInt.asUintN(64, value >> BigInt(64 * k)); });
+  state.x87.forEach((value, number) => { for (let k = 0; k < 2; k++) cpu.u64[(x87 + 16 * number >> 3) + k] = BigInt.asUintN(64, value >> BigInt(64 * k)); });
+  for (const name of controls) cpu[name] = state.control[name];
   cpu.rip = state.ip;
   setRflags(cpu, state.flags | IF_AND_ONE);
   const code = memoryMap[0];
@@ -186,6 +217,7 @@ function compare({ cpu }: FlatMachine, form: Form, test: Case, expected: State, 
   // Undefined flags are compared too: this processor gives every one of them by a rule.
   const flags = rflags(cpu) & STATUS;
   if (flags !== expected.flags) say('fl', flags, expected.flags);
+  compareVectors(cpu, test, expected, say);
   const memory = cpu.u8.subarray(RAM, RAM + RAM_LENGTH);
   if (Buffer.compare(memory, expected.memory) !== 0) {
     const at = memory.findIndex((byte, index) => byte !== expected.memory[index]);
@@ -193,6 +225,28 @@ function compare({ cpu }: FlatMachine, form: Form, test: Case, expected: State, 
   }
   if (differs.length === 0 && undefinedOnly.length > 0) return { excluded: 'registers left undefined after a fault', differs: [] };
   return differs.length === 0 ? agreed : { differs };
+}
+
+function compareVectors(cpu: Cpu, { ur, us }: Case, expected: State, say: (item: string, is: bigint | number, should: bigint | number) => void): void {
+  const quadwords = (at: number, count: number): bigint => {
+    let value = 0n;
+    for (let k = count - 1; k >= 0; k--) value = value << 64n | cpu.u64[(at >> 3) + k]!;
+    return value;
+  };
+  expected.vectors.forEach((should, number) => {
+    const is = quadwords(placeOfArea('zmm') + 64 * number, 4);
+    // EXTRQ and INSERTQ leave the upper half open.
+    const care = ur?.includes(`xmm${number}h`) ? ~(lowHalf ^ 0xffff_ffff_ffff_ffffn) : -1n;
+    if ((is & care) !== (should & care)) say((is & care & lowHalf) === (should & care & lowHalf) ? `ymmh${number}` : `xmm${number}`, is, should);
+  });
+  expected.x87.forEach((should, number) => {
+    const is = BigInt.asUintN(80, quadwords(placeOfArea('x87') + 16 * number, 2));
+    if (is !== should) say(`p${number}`, is, should);
+  });
+  for (const name of controls) {
+    const care = name === 'fsw' && us ? ~parseInt(us, 16) : -1;
+    if ((cpu[name] & care) !== (expected.control[name] & care)) say(name, cpu[name], expected.control[name]);
+  }
 }
 
 function linearOf(ramOffset: number): number {

@@ -39,6 +39,8 @@ export const Access = {
   stack: 0x800,
   /** An implicit supervisor access, whatever CPL is. */
   supervisor: 0x1000,
+  /** 16 bytes that must be aligned: else #GP(0). */
+  aligned: 0x2000,
 } as const;
 
 /** How a slow write ended. */

@@ -155,6 +155,15 @@ export const placeOf = (name: FieldName): number => places[name].offset;
 export const fieldPlaces: Readonly<Record<FieldName, Place>> = places;
 /** Byte address of general register `number` (0..15); consecutive registers are 8 bytes apart. */
 export const placeOfGeneral = (number: number): number => places.rax.offset + 8 * number;
+/** Byte address of a register that expressions read and write; 0 for files that only system instructions know. */
+export function placeOfRegister(file: string, number: number): number {
+  switch (file) {
+    case 'general': return placeOfGeneral(number);
+    case 'vector': return areas.zmm.offset + 64 * number;
+    case 'mmx': return areas.x87.offset + 16 * number;
+    default: return 0;
+  }
+}
 /** Byte address of a segment register's record; the layout is at `SEGMENT_SIZE`. */
 export const placeOfSegment = (index: number): number => segmentsAt + SEGMENT_SIZE * index;
 export const SEGMENT_SELECTOR = 0;

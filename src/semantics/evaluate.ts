@@ -1,7 +1,7 @@
 // The reference reading of an expression: unsigned bigints, slow and obvious. Called by `reference.ts` for whole instructions and by tests
 // for single words; never in production. It must agree with `wasm/emit.ts` on every word, the odd corners included.
 import type { SegmentName } from '../isa/instruction.ts';
-import type { BinaryWord, CompareWord, Expr, Flag, GeneralRegister, UnaryWord, Width } from './expr.ts';
+import type { BinaryWord, CompareWord, Expr, Flag, GeneralRegister, Lane, LaneWord, UnaryWord, Width } from './expr.ts';
 import { functions } from './functions.ts';
 
 /** Where the leaves get their values. Reads of memory throw when they fault: evaluation has no effects to undo. */
@@ -50,11 +50,77 @@ function compute(expr: Expr, environment: Environment, value: (expr: Expr) => bi
     case 'extend': return expr.signed ? BigInt.asIntN(expr.value.width, value(expr.value)) : value(expr.value);
     case 'slice': return value(expr.value) >> BigInt(expr.lowBit);
     case 'join': return value(expr.high) << BigInt(expr.low.width) | value(expr.low);
+    case 'lanes': {
+      const left = value(expr.left), right = value(expr.right), { lane } = expr;
+      return eachLane(expr.width, lane, at => laneWord(expr.word, lane, laneOf(left, at, lane), laneOf(right, at, lane), left, expr.width));
+    }
+    case 'shiftLanes': {
+      const source = value(expr.value), count = value(expr.count), { lane, word } = expr;
+      return eachLane(expr.width, lane, at => binary(word, laneOf(source, at, lane), count, lane));
+    }
+    case 'shuffle': {
+      const both = value(expr.right) << BigInt(expr.width) | value(expr.left);
+      return eachLane(expr.width, expr.lane, at => laneOf(both, expr.picks[at]!, expr.lane));
+    }
+    case 'narrow': {
+      const both = value(expr.right) << BigInt(expr.width) | value(expr.left), half = expr.lane / 2;
+      return eachLane(expr.width, half, at => saturate(BigInt.asIntN(expr.lane, laneOf(both, at, expr.lane)), half, expr.signed));
+    }
+    case 'signs': {
+      const source = value(expr.value);
+      return eachLane(expr.value.width / expr.lane, 1, at => laneOf(source, at, expr.lane) >> BigInt(expr.lane - 1));
+    }
     case 'call': {
       const named = functions[expr.name];
       if (!named) throw new Error(`no function is called '${expr.name}'`);
       return named(expr.arguments.map(value), expr.arguments.map(argument => argument.width), expr.width);
     }
+  }
+}
+
+// ── Vectors ──
+
+const laneOf = (vector: bigint, at: number, lane: number): bigint => BigInt.asUintN(lane, vector >> BigInt(at * lane));
+
+/** A vector from the value of each lane, which may have bits beyond the lane. */
+function eachLane(width: number, lane: number, value: (at: number) => bigint): bigint {
+  let vector = 0n;
+  for (let at = 0; at * lane < width; at++) vector |= BigInt.asUintN(lane, value(at)) << BigInt(at * lane);
+  return vector;
+}
+
+function saturate(value: bigint, width: number, signed: boolean): bigint {
+  const least = signed ? -(1n << BigInt(width - 1)) : 0n, most = (1n << BigInt(signed ? width - 1 : width)) - 1n;
+  return value < least ? least : value > most ? most : value;
+}
+
+function laneWord(word: LaneWord, lane: Lane, left: bigint, right: bigint, table: bigint, width: Width): bigint {
+  const signed = (value: bigint): bigint => BigInt.asIntN(lane, value);
+  const half = lane / 2, low = (value: bigint): bigint => BigInt.asUintN(half, value), lowSigned = (value: bigint): bigint => BigInt.asIntN(half, value);
+  const truth = (holds: boolean): bigint => holds ? -1n : 0n;
+  const a = signed(left), b = signed(right);
+  switch (word) {
+    case 'plus': return left + right;
+    case 'minus': return left - right;
+    case 'times': return left * right;
+    case 'equal': return truth(left === right);
+    case 'greater': return truth(a > b);
+    case 'minimum': return a < b ? a : b;
+    case 'maximum': return a > b ? a : b;
+    case 'minimumUnsigned': return left < right ? left : right;
+    case 'maximumUnsigned': return left > right ? left : right;
+    case 'averageUnsigned': return left + right + 1n >> 1n;
+    case 'plusSaturated': return saturate(a + b, lane, true);
+    case 'plusSaturatedUnsigned': return saturate(left + right, lane, false);
+    case 'minusSaturated': return saturate(a - b, lane, true);
+    case 'minusSaturatedUnsigned': return saturate(left - right, lane, false);
+    case 'timesHigh': return a * b >> BigInt(lane);
+    case 'timesHighUnsigned': return left * right >> BigInt(lane);
+    case 'timesHighRounded': return (a * b >> BigInt(lane - 2)) + 1n >> 1n;
+    case 'timesLow': return lowSigned(left) * lowSigned(right);
+    case 'timesLowUnsigned': return low(left) * low(right);
+    case 'pairProducts': return lowSigned(left) * lowSigned(right) + (a >> BigInt(half)) * (b >> BigInt(half));
+    case 'permute': return b < 0n ? 0n : laneOf(table, Number(right) % (width / lane), lane);
   }
 }
 

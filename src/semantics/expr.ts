@@ -22,6 +22,15 @@ export type BinaryWord =
   | 'divide' | 'remainder' | 'divideSigned' | 'remainderSigned';
 export type CompareWord = 'equal' | 'below' | 'less';
 
+/** Width of the elements of a vector. */
+export type Lane = 8 | 16 | 32 | 64;
+/** What is done to each pair of lanes; `lanes` says more of those that are not plain. */
+export type LaneWord =
+  | 'plus' | 'minus' | 'times' | 'equal' | 'greater' | 'minimum' | 'maximum' | 'minimumUnsigned' | 'maximumUnsigned' | 'averageUnsigned'
+  | 'plusSaturated' | 'plusSaturatedUnsigned' | 'minusSaturated' | 'minusSaturatedUnsigned'
+  | 'timesHigh' | 'timesHighUnsigned' | 'timesHighRounded' | 'timesLow' | 'timesLowUnsigned' | 'pairProducts' | 'permute';
+export type ShiftWord = 'shiftLeft' | 'shiftRight' | 'shiftRightSigned';
+
 export type Expr =
   | { readonly kind: 'constant'; readonly width: Width; readonly value: bigint }
   | { readonly kind: 'operand'; readonly width: Width; readonly index: number }
@@ -38,6 +47,11 @@ export type Expr =
   | { readonly kind: 'extend'; readonly width: Width; readonly signed: boolean; readonly value: Expr }
   | { readonly kind: 'slice'; readonly width: Width; readonly lowBit: number; readonly value: Expr }
   | { readonly kind: 'join'; readonly width: Width; readonly high: Expr; readonly low: Expr }
+  | { readonly kind: 'lanes'; readonly width: Width; readonly lane: Lane; readonly word: LaneWord; readonly left: Expr; readonly right: Expr }
+  | { readonly kind: 'shiftLanes'; readonly width: Width; readonly lane: Lane; readonly word: ShiftWord; readonly value: Expr; readonly count: Expr }
+  | { readonly kind: 'shuffle'; readonly width: Width; readonly lane: Lane; readonly picks: readonly number[]; readonly left: Expr; readonly right: Expr }
+  | { readonly kind: 'narrow'; readonly width: Width; readonly lane: Lane; readonly signed: boolean; readonly left: Expr; readonly right: Expr }
+  | { readonly kind: 'signs'; readonly width: 32; readonly lane: Lane; readonly value: Expr }
   | { readonly kind: 'call'; readonly width: Width; readonly name: string; readonly arguments: readonly Expr[] };
 
 // ── Leaves ──
@@ -127,3 +141,51 @@ export const join = (high: Expr, low: Expr): Expr => ({ kind: 'join', width: (hi
 /** A named pure function of values that the plain words would make unreadable (CRC32, PEXT, AES round). Its bigint
  * reading stands in `functions.ts`; the emitter may have a faster one of its own. */
 export const call = (name: string, width: Width, ...args: Expr[]): Expr => ({ kind: 'call', width, name, arguments: args });
+
+// ── Vectors: lane 0 is the lowest ──
+
+/** Lane by lane. `equal` and `greater` (signed) give all ones or 0. `timesHigh…` is the upper half of a product, rounded: bits `lane` + 14
+ * to 15 of it plus its half (PMULHRSW); `timesLow…` the whole product of the lower halves; `pairProducts` the sum of the signed products of
+ * the two halves; `permute`: the lane of `left` that each lane of `right` names, 0 where its top bit is set. */
+export const lanes = (word: LaneWord, lane: Lane, left: Expr, right: Expr): Expr => {
+  if (left.width !== right.width) throw new Error(`${word}: ${left.width} and ${right.width} bits`);
+  return { kind: 'lanes', width: left.width, lane, word, left, right };
+};
+/** Every lane by the same unsigned count; a count of `lane` or more shifts everything out (fills with the sign). */
+export const shiftLanes = (word: ShiftWord, lane: Lane, value: Expr, count: Expr): Expr =>
+  ({ kind: 'shiftLanes', width: value.width, lane, word, value, count });
+/** Lane k of the result is lane `picks[k]` of the lanes of `left`, followed by those of `right`. */
+export const shuffle = (lane: Lane, picks: readonly number[], left: Expr, right: Expr = left): Expr => {
+  if (left.width !== right.width || picks.length * lane !== left.width) throw new Error(`shuffle: ${picks.length} lanes of ${lane} from ${left.width} and ${right.width} bits`);
+  return { kind: 'shuffle', width: left.width, lane, picks, left, right };
+};
+/** Signed lanes saturated to half their width, signed or unsigned: those of `left`, then those of `right`. */
+export const narrow = (lane: Lane, signed: boolean, left: Expr, right: Expr): Expr => ({ kind: 'narrow', width: left.width, lane, signed, left, right });
+/** The top bits of all lanes, lane 0 in bit 0. */
+export const signs = (lane: Lane, value: Expr): Expr => ({ kind: 'signs', width: 32, lane, value });
+/** The same lane everywhere. */
+export const repeated = (width: Width, lane: Lane, value: bigint): Expr => {
+  let all = 0n;
+  for (let at = 0; at < width; at += lane) all |= value << BigInt(at);
+  return constant(width, all);
+};
+
+/** What an expression is made of. */
+export function childrenOf(node: Expr): readonly Expr[] {
+  switch (node.kind) {
+    case 'load': return [node.address];
+    case 'unary': case 'extend': case 'slice': case 'signs': return [node.value];
+    case 'binary': case 'compare': case 'lanes': case 'shuffle': case 'narrow': return [node.left, node.right];
+    case 'select': return [node.condition, node.whenTrue, node.whenFalse];
+    case 'join': return [node.high, node.low];
+    case 'shiftLanes': return [node.value, node.count];
+    case 'call': return node.arguments;
+    default: return [];
+  }
+}
+/** Whether something holds for the expression or for any part of it. */
+export function some(root: Expr, holds: (node: Expr) => boolean, seen = new Set<Expr>()): boolean {
+  if (seen.has(root)) return false;
+  seen.add(root);
+  return holds(root) || childrenOf(root).some(child => some(child, holds, seen));
+}

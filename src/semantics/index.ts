@@ -16,6 +16,7 @@ import { and, not, or, test, xor } from './logic.ts';
 import { cbw, cmovcc, cwd, lea, mov, movbe, movsx, movsxd, movzx, setcc, xlat } from './move.ts';
 import { div, idiv, imul, mul, mulx } from './multiply.ts';
 import { rcl, rcr, rol, ror, sar, shl, shld, shr, shrd } from './shift.ts';
+import { sse } from './sse/index.ts';
 import { leave, pop, push } from './stack.ts';
 import { cmps, lods, movs, scas, stos } from './string.ts';
 
@@ -73,6 +74,9 @@ const table: Readonly<Record<string, Entry>> = {
   MOVCR: system, MOVDR: system, MONITOR: system, MWAIT: system, MONITORX: system, MWAITX: system, XGETBV: system, XSETBV: system,
   RDPKRU: system, WRPKRU: system, CLZERO: system, RSM: system, FNINIT: system,
   VMRUN: system, VMMCALL: system, VMLOAD: system, VMSAVE: system, STGI: system, CLGI: system, INVLPGA: system, VMCALL: system,
+
+  // MMX and SSE.
+  ...sse,
 
   // Known by name only.
   XABORT: withFeature('rtm'), XBEGIN: withFeature('rtm'), XEND: withFeature('rtm'), XTEST: withFeature('rtm'),

@@ -23,7 +23,7 @@ export interface Flags {
 
 export interface Outcome {
   /** Goes to operand 0. A result wider than a register operand replaces the whole register; a 32-bit result zero-extends to 64;
-   * 8- and 16-bit results leave the other bits. */
+   * 8- and 16-bit results leave the other bits. In a vector register all bits above the result keep their value. */
   readonly result?: Expr;
   /** Goes to operand 1 (XCHG, XADD, MULX). Registers are written in this order: `registers`, `second`, `result`. */
   readonly second?: Expr;
@@ -34,6 +34,8 @@ export interface Outcome {
   readonly store?: { readonly segment: SegmentName; readonly address: Expr; readonly value: Expr };
   /** Evaluated for the faults of its loads only (CLFLUSH). */
   readonly reads?: Expr;
+  /** A memory operand of 128 bits must be aligned: else #GP(0), before the page is looked at (APM Vol. 1, 4.3.2). */
+  readonly aligned?: true;
   readonly flags?: Flags;
   /** Direction flag after the instruction (CLD, STD). */
   readonly df?: Expr;

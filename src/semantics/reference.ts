@@ -1,10 +1,11 @@
 // The reference engine: fetch, decode, evaluate the meaning in bigint, commit; one instruction at a time, no cache of anything. It is the
 // judge of the other two readings and runs under the same run loop. It never looks at the TLB: every access goes through `Services`.
-import { codeSizeOf, is64Bit, isCanonical, stackSizeOf } from '../cpu/controls.ts';
+import { codeSizeOf, CR0, CR4, cr4Of, is64Bit, isCanonical, stackSizeOf } from '../cpu/controls.ts';
 import { Access, Done, Stop, Written, type Engine, type Services } from '../cpu/engine.ts';
 import { AF, CF, DF, OF, PF, SF, ZF, rflags, setArithmeticFlags } from '../cpu/flags.ts';
 import { CS, FS } from '../cpu/segments.ts';
-import { RAM, placeOfArea, type Cpu } from '../cpu/state.ts';
+import { RAM, placeOfRegister, placeOfArea, type Cpu } from '../cpu/state.ts';
+import { unitFault } from '../cpu/units.ts';
 import { decode } from '../isa/decode.ts';
 import {
   segmentNames, type HasFeature, type Instruction, type MemoryOperand, type Operand, type RegisterOperand, type SegmentName, type Undecodable,
@@ -97,6 +98,10 @@ function execute(machine: ReferenceMachine, instruction: Instruction): Stop {
   const { cpu } = machine;
   const meaning = meaningOf(instruction.mnemonic);
   if (!meaning) throw fault(cpu, UD);
+  const unusable = unitFault(instruction, {
+    emulated: (cpu.cr0 & CR0.EM) !== 0, switched: (cpu.cr0 & CR0.TS) !== 0, fxsr: (cr4Of(cpu) & CR4.OSFXSR) !== 0,
+  });
+  if (unusable !== 0) throw fault(cpu, unusable);
   cpu.nextRip = BigInt.asUintN(is64Bit(cpu) ? 64 : 32, cpu.rip + BigInt(instruction.length));
   const outcome = outcomeOf(meaning, instruction, stackSizeOf(cpu));
   if (outcome.system) return executeSystem(machine, instruction);
@@ -134,13 +139,14 @@ const outcomeOf = (meaning: Meaning, instruction: Instruction, stackSize: 16 | 3
   });
   return meaning(operands as unknown as Operands, { instruction, stackSize });
 };
-/** A memory operand of which only the address counts has no value. */
-const widthOf = (operand: Operand): number => operand.kind === 'register' && operand.file !== 'general' ? 0 : operand.width;
+/** A memory operand of which only the address counts has no value, nor has a register that only system instructions read. */
+const widthOf = (operand: Operand): number =>
+  operand.kind === 'register' && operand.file !== 'general' && placeOfRegister(operand.file, operand.number) === 0 ? 0 : operand.width;
 
 /** Everything is evaluated, faults first; then the store, which may still fault; then registers, flags and RIP. */
 function commit(machine: ReferenceMachine, instruction: Instruction, outcome: Outcome): Stop {
   const { cpu } = machine;
-  const environment = environmentOf(machine, instruction, outcome.result !== undefined);
+  const environment = environmentOf(machine, instruction, outcome);
   const value = evaluator(environment);
   const maybe = (expr: Expr | undefined): bigint | undefined => expr && value(expr);
   if (outcome.fault && value(outcome.fault.when)) throw fault(cpu, outcome.fault.vector);
@@ -159,7 +165,7 @@ function commit(machine: ReferenceMachine, instruction: Instruction, outcome: Ou
   if (store) written = writeMemory(machine, store.segment, store.offset, store.value.width, store.stored);
   const destination = instruction.operands[0];
   if (result !== undefined && destination!.kind === 'memory') {
-    written = writeMemory(machine, destination.segment, environment.address(0), outcome.result!.width, result);
+    written = writeMemory(machine, destination.segment, environment.address(0), outcome.result!.width, result, alignmentOf(outcome, destination));
   }
   for (const [name, after, width] of registers) writeGeneral(cpu, generalRegisters.indexOf(name as GeneralRegister), width, after);
   if (second !== undefined) writeOperand(cpu, instruction.operands[1] as RegisterOperand, second, outcome.second!.width);
@@ -207,8 +213,20 @@ function writeGeneral(cpu: Cpu, number: number, width: number, value: bigint, sh
 }
 
 /** `width` is that of the value, which may be wider than the operand. */
-const writeOperand = (cpu: Cpu, operand: RegisterOperand, value: bigint, width: number): void =>
-  writeGeneral(cpu, operand.number, width, value, operand.high ? 8n : 0n);
+function writeOperand(cpu: Cpu, { file, number, high }: RegisterOperand, value: bigint, width: number): void {
+  if (file === 'general') return writeGeneral(cpu, number, width, value, high ? 8n : 0n);
+  const place = placeOfRegister(file, number);
+  for (let at = 0; at < width / 8; at++) cpu.u8[place + at] = Number(value >> BigInt(8 * at) & 0xffn);
+}
+
+/** The bits of an access code that ask for an aligned operand. */
+const alignmentOf = (outcome: Outcome, { width }: MemoryOperand): number => outcome.aligned && width === 128 ? Access.aligned : 0;
+
+function readBytes(cpu: Cpu, place: number, width: number): bigint {
+  let value = 0n;
+  for (let at = width / 8 - 1; at >= 0; at--) value = value << 8n | BigInt(cpu.u8[place + at]!);
+  return value;
+}
 
 function offsetOf({ cpu }: ReferenceMachine, instruction: Instruction, index: number, displacement: bigint): bigint {
   const operand = instruction.operands[index] as MemoryOperand;
@@ -231,18 +249,16 @@ function accessTo(cpu: Cpu, segment: SegmentName, offset: bigint, width: number)
   return bytes | Access.checkSegment | (segment === 'ss' ? Access.stack : 0);
 }
 
-function readMemory({ cpu, services }: ReferenceMachine, segment: SegmentName, offset: bigint, width: number): bigint {
-  const host = services.readSlow(accessTo(cpu, segment, offset, width));
+function readMemory({ cpu, services }: ReferenceMachine, segment: SegmentName, offset: bigint, width: number, more = 0): bigint {
+  const host = services.readSlow(accessTo(cpu, segment, offset, width) | more);
   if (host === 0) throw new Abandoned(services.failure);
-  let value = 0n;
-  for (let at = width / 8 - 1; at >= 0; at--) value = value << 8n | BigInt(cpu.u8[host + at]!);
-  return value;
+  return readBytes(cpu, host, width);
 }
 
-function writeMemory({ cpu, services }: ReferenceMachine, segment: SegmentName, offset: bigint, width: number, value: bigint): Written {
+function writeMemory({ cpu, services }: ReferenceMachine, segment: SegmentName, offset: bigint, width: number, value: bigint, more = 0): Written {
   const place = placeOfArea('slowValue');
   for (let at = 0; at < width / 8; at++) cpu.u8[place + at] = Number(value >> BigInt(8 * at) & 0xffn);
-  const written = services.writeSlow(accessTo(cpu, segment, offset, width) | Access.write);
+  const written = services.writeSlow(accessTo(cpu, segment, offset, width) | Access.write | more);
   if (written === Written.failed) throw new Abandoned(services.failure);
   return written;
 }
@@ -252,11 +268,11 @@ function probeWrite({ cpu, services }: ReferenceMachine, segment: SegmentName, o
   if (services.writeSlow(accessTo(cpu, segment, offset, width) | Access.write | Access.probe) === Written.failed) throw new Abandoned(services.failure);
 }
 
-function environmentOf(machine: ReferenceMachine, instruction: Instruction, writesFirst: boolean): Environment {
+function environmentOf(machine: ReferenceMachine, instruction: Instruction, outcome: Outcome): Environment {
   const { cpu } = machine;
-  const status = rflags(cpu);
-  const readRegister = ({ number, high, width }: RegisterOperand): bigint =>
-    high ? cpu.general(number) >> 8n & 0xffn : readGeneral(cpu, number, width);
+  const status = rflags(cpu), writesFirst = outcome.result !== undefined;
+  const readRegister = ({ file, number, high, width }: RegisterOperand): bigint =>
+    file !== 'general' ? readBytes(cpu, placeOfRegister(file, number), width) : high ? cpu.general(number) >> 8n & 0xffn : readGeneral(cpu, number, width);
   const displace = displacementOf(instruction.mnemonic)?.(operandExpr(1, widthOf(instruction.operands[1]!) as Width), instruction);
   const environment: Environment = {
     nextIp: cpu.nextRip,
@@ -274,7 +290,7 @@ function environmentOf(machine: ReferenceMachine, instruction: Instruction, writ
           const offset = environment.address(index);
           // What will be written is asked for writing before it is read: a page that cannot be written faults as a write.
           if (index === 0 && writesFirst) probeWrite(machine, operand.segment, offset, width);
-          return readMemory(machine, operand.segment, offset, width);
+          return readMemory(machine, operand.segment, offset, width, alignmentOf(outcome, operand));
         }
         case 'far': throw new Error(`${instruction.mnemonic}: a far pointer has no value`);
       }

@@ -4,10 +4,11 @@
 import type { Services } from '../cpu/engine.ts';
 import { Access } from '../cpu/engine.ts';
 import { modeKey, modeOf, type Mode } from '../cpu/mode.ts';
-import { placeOf, placeOfGeneral, RAM, ZERO_CELL, type Cpu } from '../cpu/state.ts';
+import { placeOf, placeOfGeneral, placeOfRegister, RAM, ZERO_CELL, type Cpu } from '../cpu/state.ts';
+import { unitFault } from '../cpu/units.ts';
 import { decode } from '../isa/decode.ts';
 import type { HasFeature, Instruction, MemoryOperand, Undecodable } from '../isa/instruction.ts';
-import { isSystem } from '../semantics/index.ts';
+import { isSystem, meaningOf } from '../semantics/index.ts';
 import { jumpEntryOffset, Slot } from './core.ts';
 import type { Handlers } from './handlers.ts';
 import { Cell, Field, JUMP_CACHE_COUNT, JUMP_CACHE_SIZE, JUMP_CACHES, RECORDS, RECORDS_END, RECORD_SIZE } from './layout.ts';
@@ -435,7 +436,7 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     const shape = shapeOf(instruction, mode, hasRelative && direct);
     if (!shape) {
       setSlot(record, Slot.undecodable);
-      return word(record, Field.place, UD);
+      return word(record, Field.place, meaningOf(instruction.mnemonic) && unitFault(instruction, mode.units) || UD);
     }
     setSlot(record, handlers.slotOf(shape));
     fillOperands(record, instruction, next);
@@ -447,7 +448,7 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     instruction.operands.forEach((operand, index) => {
       switch (operand.kind) {
         case 'register':
-          if (operand.file === 'general' && index < 3) word(record, Field.place + 4 * index, placeOfGeneral(operand.number) + (operand.high ? 1 : 0));
+          if (index < 3) word(record, Field.place + 4 * index, placeOfRegister(operand.file, operand.number) + (operand.high ? 1 : 0));
           break;
         case 'immediate':
           quad(record, immediates++ === 0 ? Field.immediate : Field.displacement, operand.value);

@@ -1,11 +1,12 @@
 // An expression as WebAssembly: one emitter per function body, used by the interpreter's handlers and by translated regions. What the
 // leaves mean (operands, registers, memory) is the binding's business; this file knows the words of `expr.ts` and nothing of x86.
 //
-// Values of 1 to 32 bits are i32, 64 bits i64, 128 bits two i64 on the stack (low half first). The bits of an i32 above a width of
+// Values of 1 to 32 bits are i32, 64 bits i64; 128 bits are one v128, or two i64 where that is their nature (products, dividends). The bits of an i32 above a width of
 // 8 or 16 may be anything until a consumer needs them (`Upper`); truth values are always 0 or 1.
-import type { Expr, Width } from '../semantics/expr.ts';
-import { I32, I64, Op, type Code, type Module, type ValueType } from './encode.ts';
+import { childrenOf, type Expr, type Width } from '../semantics/expr.ts';
+import { I32, I64, Op, V128, type Code, type Module, type ValueType } from './encode.ts';
 import { foldBinary, foldCompare, foldUnary } from './fold.ts';
+import { pushSigns, pushVectorNode } from './vector.ts';
 import { pushHalf, wideHalves, type Half } from './wide.ts';
 
 /** What is known of the bits above an 8- or 16-bit value in its i32; a set of bits. */
@@ -14,7 +15,16 @@ export type Upper = number;
 
 type Leaf<K extends Expr['kind']> = Extract<Expr, { kind: K }>;
 
-/** What leaves stand for. Every `push…` leaves the value on the stack in the representation above; what it emits may leave the
+/** Vector instructions of WebAssembly that are named in more than one place. */
+export const Simd = {
+  load: 0x00, store: 0x0b, constant: 0x0c, shuffle: 0x0d, swizzle: 0x0e, splat32: 0x11, splat64: 0x12,
+  extract8: 0x16, extract16: 0x19, extract32: 0x1b, replace32: 0x1c, extract64: 0x1d, replace64: 0x1e, equal16: 0x2d,
+  not: 0x4d, and: 0x4e, andNot: 0x4f, or: 0x50, xor: 0x51, anyTrue: 0x53, timesRounded16: 0x82,
+  timesLowHalf16: 0xbc, timesHighHalf16: 0xbd, timesLowHalf16Unsigned: 0xbe, timesHighHalf16Unsigned: 0xbf,
+  timesLowHalf32: 0xdc, timesLowHalf32Unsigned: 0xde,
+} as const;
+
+/** What leaves stand for. Operands and loads of 128 bits are one v128. Every `push…` leaves the value on the stack in the representation above; what it emits may leave the
  * function (a fault) and may use locals of its own. A leaf that is used twice is asked for once. */
 export interface Binding {
   /** The value of an operand, an address or `nextIp` when it is known while emitting: immediates, and more in a translator. */
@@ -49,6 +59,8 @@ interface Entry {
   /** Where the value is kept, once evaluated: a local, or two halves. */
   local: number;
   halves: readonly [Half, Half] | undefined;
+  /** A local of type v128. */
+  vector: number;
   localUpper: Upper;
   /** The scope that the local belongs to. */
   scope: number;
@@ -96,6 +108,7 @@ export class Emitter {
       if (entry.scope !== this.scope) continue;
       entry.local = -1;
       entry.halves = undefined;
+      entry.vector = -1;
     }
     this.scoped = this.scoped.filter((entry) => entry.scope !== this.scope);
     this.scope--;
@@ -109,22 +122,14 @@ export class Emitter {
       entry.uses++;
       return;
     }
-    this.entries.set(node, { uses: 1, constant: undefined, upper: undefined, maximum: undefined, local: -1, halves: undefined, localUpper: 0, scope: 0 });
+    this.entries.set(node, { uses: 1, constant: undefined, upper: undefined, maximum: undefined, local: -1, halves: undefined, vector: -1, localUpper: 0, scope: 0 });
     this.children(node, (child) => { this.count(child); });
   }
 
   private children(node: Expr, visit: (child: Expr) => void): void {
-    switch (node.kind) {
-      case 'load': visit(node.address); break;
-      case 'unary': case 'extend': case 'slice': visit(node.value); break;
-      case 'binary': case 'compare': visit(node.left); visit(node.right); break;
-      case 'select': visit(node.condition); visit(node.whenTrue); visit(node.whenFalse); break;
-      case 'join': visit(node.high); visit(node.low); break;
-      case 'call': node.arguments.forEach(visit); break;
-      case 'flag': visit(this.binding.flag(node)); break;
-      case 'condition': visit(this.binding.condition(node)); break;
-      default: break;
-    }
+    if (node.kind === 'flag') visit(this.binding.flag(node));
+    else if (node.kind === 'condition') visit(this.binding.condition(node));
+    else childrenOf(node).forEach(visit);
   }
 
   private entry(node: Expr): Entry {
@@ -266,10 +271,7 @@ export class Emitter {
 
   /** The value, with whatever above its width. */
   push(node: Expr): void {
-    if (node.width > 64) {
-      for (const half of this.halves(node)) pushHalf(this.code, half);
-      return;
-    }
+    if (node.width > 64) throw new Error(`${node.kind} of ${node.width} bits: is it wanted as a vector or as halves?`);
     const value = this.constant(node);
     if (value !== undefined) {
       if (node.width <= 32) this.code.i32(Number(BigInt.asIntN(32, value)));
@@ -300,12 +302,17 @@ export class Emitter {
 
   /** Evaluates now, so that a later push gives the value of this moment. */
   hold(node: Expr): void {
-    if (node.width > 64) {
-      this.halves(node);
-      return;
-    }
     if (this.constant(node) !== undefined) return;
     const entry = this.entry(node);
+    if (node.width > 64) {
+      if (entry.halves || entry.vector >= 0) return;
+      if (!this.isVector(node)) {
+        this.halves(node);
+        return;
+      }
+      this.computeVector(node);
+      return this.keepVector(entry);
+    }
     if (entry.local >= 0) return;
     this.compute(node);
     this.keep(node, entry);
@@ -381,6 +388,75 @@ export class Emitter {
     } else this.push(node);
   }
 
+  // ── 128 bits ──
+
+  /** Whether the node is a vector by nature: then its halves are taken from the vector, else the vector is made of halves. */
+  private isVector(node: Expr): boolean {
+    switch (node.kind) {
+      case 'operand': case 'load': return node.width === 128;
+      case 'lanes': case 'shiftLanes': case 'shuffle': case 'narrow': return true;
+      case 'unary': return node.word === 'not' && this.isVector(node.value);
+      case 'binary': return (node.word === 'and' || node.word === 'or' || node.word === 'xor') && (this.isVector(node.left) || this.isVector(node.right));
+      case 'select': return this.isVector(node.whenTrue) || this.isVector(node.whenFalse);
+      default: return false;
+    }
+  }
+
+  /** The value as one v128; of 64 bits or less in its low lane, with anything above. */
+  pushVector(node: Expr): void {
+    const value = this.constant(node);
+    if (value !== undefined) {
+      const bytes = Array.from({ length: 16 }, (_, at) => Number((value >> BigInt(8 * at)) & 0xffn));
+      return this.code.simd(Simd.constant, ...bytes);
+    }
+    const entry = this.entry(node);
+    if (entry.vector >= 0) return this.code.get(entry.vector);
+    this.computeVector(node);
+    if (entry.uses <= 1) return;
+    this.keepVector(entry);
+    this.code.get(entry.vector);
+  }
+
+  private keepVector(entry: Entry): void {
+    entry.vector = this.temporary(V128);
+    this.code.set(entry.vector);
+    this.note(entry);
+  }
+
+  private computeVector(node: Expr): void {
+    const { code } = this;
+    if (node.width === 128 && !this.entry(node).halves) {
+      if (node.kind === 'operand') return this.binding.pushOperand(node);
+      if (node.kind === 'load') return this.binding.pushLoad(node, this);
+    }
+    if (this.isVector(node) && !this.entry(node).halves && this.entry(node).local < 0) return pushVectorNode(this, node);
+    if (node.width <= 64) {
+      this.pushAs64(node, false);
+      return code.simd(Simd.splat64);
+    }
+    // In the low part of zeros, or two halves.
+    if (node.kind === 'extend' && !node.signed && node.value.width <= 64) {
+      const narrow = node.value.width <= 32;
+      code.simd(Simd.constant, ...new Array<number>(16).fill(0));
+      this.pushZeroExtended(node.value);
+      return code.simd(narrow ? Simd.replace32 : Simd.replace64, 0);
+    }
+    if (node.kind === 'join' && node.low.width === 64) {
+      if (this.isVector(node.low)) this.pushVector(node.low);
+      else {
+        this.push(node.low);
+        code.simd(Simd.splat64);
+      }
+      this.push(node.high);
+      return code.simd(Simd.replace64, 1);
+    }
+    const [low, high] = this.halves(node);
+    pushHalf(code, low);
+    code.simd(Simd.splat64);
+    pushHalf(code, high);
+    code.simd(Simd.replace64, 1);
+  }
+
   /** The two halves of a 128-bit value, evaluated into locals (or constants). */
   halves(node: Expr): readonly [Half, Half] {
     if (node.width !== 128) throw new Error(`${node.kind} of ${node.width} bits has no WebAssembly reading`);
@@ -388,10 +464,25 @@ export class Emitter {
     if (value !== undefined) return [BigInt.asUintN(64, value), value >> 64n];
     const entry = this.entry(node);
     if (!entry.halves) {
-      entry.halves = wideHalves(this, node) ?? this.popHalves(node);
+      entry.halves = entry.vector >= 0 || this.isVector(node) ? this.splitVector(node, entry) : wideHalves(this, node) ?? this.popHalves(node);
       this.note(entry);
     }
     return entry.halves;
+  }
+
+  private splitVector(node: Expr, entry: Entry): readonly [Half, Half] {
+    if (entry.vector < 0) {
+      this.computeVector(node);
+      this.keepVector(entry);
+    }
+    const half = (lane: 0 | 1): number => {
+      const local = this.temporary(I64);
+      this.code.get(entry.vector);
+      this.code.simd(Simd.extract64, lane);
+      this.code.set(local);
+      return local;
+    };
+    return [half(0), half(1)];
   }
 
   private popHalves(node: Expr): readonly [Half, Half] {
@@ -423,6 +514,12 @@ export class Emitter {
       case 'extend': this.extend(node); break;
       case 'slice': this.slice(node); break;
       case 'join': this.join(node); break;
+      case 'lanes': case 'shiftLanes': case 'shuffle': case 'narrow':
+        if (node.width !== 64) unsupported(node.width);
+        this.pushVector(node);
+        this.code.simd(Simd.extract64, 0);
+        break;
+      case 'signs': pushSigns(this, node); break;
       case 'flag': this.push(this.binding.flag(node)); break;
       case 'condition': this.push(this.binding.condition(node)); break;
       default: this.leaf(node);
@@ -432,7 +529,7 @@ export class Emitter {
   private call(node: Leaf<'call'>): void {
     const parameters: ValueType[] = [], widths: number[] = [];
     for (const argument of node.arguments) {
-      if (argument.width > 64) this.push(argument);
+      if (argument.width > 64) for (const half of this.halves(argument)) pushHalf(this.code, half);
       else this.pushZeroExtended(argument);
       widths.push(argument.width);
       parameters.push(...valueTypes(argument.width));
@@ -682,6 +779,15 @@ export class Emitter {
 
   private compareWide(node: Leaf<'compare'>): void {
     const { code } = this;
+    if (node.word === 'equal' && (this.isVector(node.left) || this.isVector(node.right))) {
+      this.pushVector(node.left);
+      if (this.constant(node.right) !== 0n) {
+        this.pushVector(node.right);
+        code.simd(Simd.xor);
+      }
+      code.simd(Simd.anyTrue);
+      return code.op(Op.i32Eqz);
+    }
     const [leftLow, leftHigh] = this.halves(node.left), [rightLow, rightHigh] = this.halves(node.right);
     const pair = (left: Half, right: Half, opcode: number) => {
       pushHalf(code, left);
@@ -748,6 +854,10 @@ export class Emitter {
   private sliceWide(node: Leaf<'slice'>): void {
     const { code } = this;
     const { lowBit, width } = node;
+    if (width > 1 && lowBit % width === 0 && this.isVector(node.value) && !this.entry(node.value).halves) {
+      this.pushVector(node.value);
+      return code.simd(width === 64 ? Simd.extract64 : width === 32 ? Simd.extract32 : width === 16 ? Simd.extract16 : Simd.extract8, lowBit / width);
+    }
     const [low, high] = this.halves(node.value);
     if (lowBit + width <= 64 || lowBit >= 64) {
       pushHalf(code, lowBit < 64 ? low : high);

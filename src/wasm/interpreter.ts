@@ -5,13 +5,13 @@ import { DF } from '../cpu/flags.ts';
 import { placeOf, placeOfGeneral } from '../cpu/state.ts';
 import type { MemoryOperand, RegisterOperand, SegmentName } from '../isa/instruction.ts';
 import { segmentNames } from '../isa/instruction.ts';
-import { generalRegisters, type Expr, type GeneralRegister, type Width } from '../semantics/expr.ts';
+import { childrenOf, generalRegisters, type Expr, type GeneralRegister, type Width } from '../semantics/expr.ts';
 import { emitProbe, emitRead, emitReadForWrite, emitWrite, locate, type Target } from './access.ts';
 import {
   ALONE, HANDLER, RECORD, dispatchNext, dispatchTo, emitCount, emitGroupCount, pushCount, pushJumpHit, pushRecord, typeOf as signatureOf,
   type Core, type Position,
 } from './core.ts';
-import { Emitter, typeOf, Upper, type Binding, type Functions } from './emit.ts';
+import { Emitter, Simd, typeOf, Upper, type Binding, type Functions } from './emit.ts';
 import { I32, I64, Op, type Code, type Module } from './encode.ts';
 import { conditionBefore, flagBefore, lazyFlags, LAZY_CARRIES, LAZY_RESULT } from './lazy-flags.ts';
 import { Field, RECORD_SIZE } from './layout.ts';
@@ -110,7 +110,7 @@ function isQuiet(shape: Shape): boolean {
     seen.add(node);
     if (node.kind === 'load' || node.kind === 'flag' || node.kind === 'condition') quiet = false;
     else if (node.kind === 'operand' && (node.index < 0 || operands[node.index]?.kind === 'memory')) quiet = false;
-    else eachChild(node, visit);
+    else childrenOf(node).forEach(visit);
   };
   rootsOf(shape).forEach(visit);
   return quiet;
@@ -190,10 +190,8 @@ type Plain = 8 | 16 | 32 | 64;
 
 function loadFrom(code: Code, width: number, pushAddress: () => void, offset = 0): void {
   pushAddress();
-  if (width !== 128) return code.load(loadOp[width as Plain], offset);
-  code.load(Op.i64Load, offset);
-  pushAddress();
-  code.load(Op.i64Load, offset + 8);
+  if (width === 128) code.simdMemory(Simd.load, offset);
+  else code.load(loadOp[width as Plain], offset);
 }
 
 function bindingOf(handler: Handler): Binding {
@@ -267,7 +265,7 @@ function operandTarget(handler: Handler, index: number): Target {
   code.set(offset);
   const kind = segmentation(operand.segment, mode), segment = segmentNames.indexOf(operand.segment);
   const linear = locate(code, (type) => code.local(type), offset, segment, kind);
-  return { offset, linear, segment, segmentation: kind, bytes: operand.width / 8, mode, stack: isImplied(instruction) ? operand.segment === 'ss' : 'record', position: handler };
+  return { offset, linear, segment, segmentation: kind, bytes: operand.width / 8, aligned: shape.outcome.aligned === true && operand.width === 128, mode, stack: isImplied(instruction) ? operand.segment === 'ss' : 'record', position: handler };
 }
 
 function narrow(code: Code, addressSize: number): void {
@@ -322,7 +320,7 @@ function implicitTarget(handler: Handler, segmentName: SegmentName, address: Exp
   code.set(offset);
   const kind = segmentation(segmentName, mode), segment = segmentNames.indexOf(segmentName);
   const linear = locate(code, (type) => emitter.temporary(type), offset, segment, kind);
-  return { offset, linear, segment, segmentation: kind, bytes: width / 8, mode, stack: segmentName === 'ss', position: handler };
+  return { offset, linear, segment, segmentation: kind, bytes: width / 8, aligned: false, mode, stack: segmentName === 'ss', position: handler };
 }
 
 /** Reads memory; what is going to be written too is asked for writing at once. */
@@ -356,23 +354,11 @@ function lazyOf(shape: Shape): ReturnType<typeof lazyFlags> {
   return lazy;
 }
 
-function eachChild(node: Expr, visit: (child: Expr) => void): void {
-  switch (node.kind) {
-    case 'load': visit(node.address); break;
-    case 'unary': case 'extend': case 'slice': visit(node.value); break;
-    case 'binary': case 'compare': visit(node.left); visit(node.right); break;
-    case 'select': visit(node.condition); visit(node.whenTrue); visit(node.whenFalse); break;
-    case 'join': visit(node.high); visit(node.low); break;
-    case 'call': node.arguments.forEach(visit); break;
-    default: break;
-  }
-}
-
 /** Visits what memory an expression reads, before what is computed from it. */
 function eachRead(root: Expr, visit: (read: Expr) => void, isMemory: (index: number) => boolean, seen: Set<Expr>): void {
   if (seen.has(root)) return;
   seen.add(root);
-  eachChild(root, (child) => { eachRead(child, visit, isMemory, seen); });
+  for (const child of childrenOf(root)) eachRead(child, visit, isMemory, seen);
   if (root.kind === 'load' || (root.kind === 'operand' && root.index >= 0 && isMemory(root.index))) visit(root);
 }
 
@@ -384,7 +370,7 @@ export function emitReads(handler: Handler): void {
   emitter.begin(roots);
   handler.writable = undefined;
   operands.forEach((operand, index) => {
-    if (operand.kind === 'register' && operand.file === 'general') handler.place(index);
+    if (operand.kind === 'register') handler.place(index);
   });
   const uses = new Set<number>();
   for (const root of roots) collectMemoryUses(root, uses);
@@ -416,7 +402,7 @@ function eachLeaf(root: Expr, visit: (leaf: Extract<Expr, { kind: 'operand' | 'a
   if (seen.has(root)) return;
   seen.add(root);
   if (root.kind === 'operand' || root.kind === 'address') visit(root);
-  else eachChild(root, (child) => { eachLeaf(child, visit, seen); });
+  else for (const child of childrenOf(root)) eachLeaf(child, visit, seen);
 }
 
 /** Everything behind the reads. `leaveWith` ends the handler; it gets the local that says how a slow store ended, if there was one. */
@@ -449,21 +435,13 @@ export function emitEffects(handler: Handler, leaveWith: (slow: number | undefin
 
 function storeTo(handler: Handler, value: Expr, pushAddress: () => void, offset = 0): void {
   const { code, emitter } = handler;
-  if (value.width !== 128) {
-    pushAddress();
-    emitter.push(value);
-    return code.store(storeOp[value.width as Plain], offset);
+  pushAddress();
+  if (value.width === 128) {
+    emitter.pushVector(value);
+    return code.simdMemory(Simd.store, offset);
   }
-  const low = emitter.temporary(I64), high = emitter.temporary(I64);
   emitter.push(value);
-  code.set(high);
-  code.set(low);
-  pushAddress();
-  code.get(low);
-  code.store(Op.i64Store, offset);
-  pushAddress();
-  code.get(high);
-  code.store(Op.i64Store, offset + 8);
+  code.store(storeOp[value.width as Plain], offset);
 }
 
 /** Flags first: they are computed from registers as they were. All values of registers stand in locals already. */
@@ -509,8 +487,9 @@ function commit(handler: Handler): void {
   const { operands } = shape.instruction;
   const toOperand = (index: number, value: Expr | undefined) => {
     if (!value || operands[index]!.kind !== 'register') return;
-    if ((operands[index] as RegisterOperand).file !== 'general') throw new Error(`${shape.key}: writes a register that is not general`);
-    writeRegister(handler, value, () => { code.get(handler.place(index)); }, 0);
+    const push = () => { code.get(handler.place(index)); };
+    if ((operands[index] as RegisterOperand).file === 'general') writeRegister(handler, value, push, 0);
+    else storeTo(handler, value, push);
   };
   toOperand(1, second);
   toOperand(0, result);

@@ -2,6 +2,8 @@
 // of one shape and the record holds the rest (register numbers, immediates, displacements). Called by `blocks.ts` for every decoded
 // instruction; it emits nothing.
 import type { Mode } from '../cpu/mode.ts';
+import { placeOfRegister } from '../cpu/state.ts';
+import { unitFault } from '../cpu/units.ts';
 import type { Instruction, MemoryOperand, Operand, SegmentName } from '../isa/instruction.ts';
 import { constant, operand, type Expr, type Width } from '../semantics/expr.ts';
 import { displacementOf, meaningOf } from '../semantics/index.ts';
@@ -30,8 +32,8 @@ export interface Shape {
 }
 
 const nothing = constant(1, 0);
-/** A memory operand of which only the address counts has no value, nor has a register of another file than the general one. */
-const widthOf = (each: Operand): number => each.kind === 'register' && each.file !== 'general' ? 0 : each.width;
+/** A memory operand of which only the address counts has no value, nor has a register that only system instructions read. */
+const widthOf = (each: Operand): number => each.kind === 'register' && each.file !== 'general' && placeOfRegister(each.file, 0) === 0 ? 0 : each.width;
 
 /** Constant address: absolute, or relative to RIP. */
 export const isConstantAddress = (each: MemoryOperand): boolean => each.ripRelative || (each.base < 0 && each.index < 0);
@@ -41,7 +43,7 @@ export const isImplied = (instruction: Instruction): boolean => instruction.oper
 
 function operandKey(each: Operand, instruction: Instruction, mode: Mode): string {
   switch (each.kind) {
-    case 'register': return each.file === 'general' ? `r${each.width}` : each.file;
+    case 'register': return each.file === 'general' ? `r${each.width}` : `${each.file}${each.width}`;
     case 'immediate': return `i${each.width}`;
     case 'relative': return `j${each.width}`;
     case 'far': return 'far';
@@ -75,13 +77,13 @@ function keyOf(instruction: Instruction, mode: Mode, direct: boolean): string {
 }
 
 /** A copy whose numbers tell when somebody reads them: a meaning that does depends on more than the shape. */
-function watched(instruction: Instruction, touched: () => void): Instruction {
+function watched(instruction: Instruction, touched: (name: string) => void): Instruction {
   const operands = instruction.operands.map((each) => {
     const copy = { ...each };
     for (const name of ['number', 'high', 'value', 'displacement', 'base', 'index', 'selector', 'offset'] as const) {
       if (!(name in each)) continue;
       const value = (each as unknown as Record<string, unknown>)[name];
-      Object.defineProperty(copy, name, { enumerable: true, get: () => { touched(); return value; } });
+      Object.defineProperty(copy, name, { enumerable: true, get: () => { touched(name); return value; } });
     }
     return copy;
   });
@@ -97,15 +99,21 @@ const numbersOf = (instruction: Instruction): string => instruction.operands.map
   }
 }).join();
 
-/** All shapes seen; one that reads the numbers of its operands is marked, and filed with them. */
-const shapes = new Map<string, Shape | 'by numbers'>();
+/** The immediates alone: all that most meanings read (PSHUFD). */
+const valuesOf = (instruction: Instruction): string => instruction.operands.map((each) => each.kind === 'immediate' ? `${each.value}` : '').join();
+const detail = { numbers: numbersOf, values: valuesOf } as const;
 
-/** The shape of an instruction, or undefined when it has no meaning. `direct`: its relative target was found valid. */
+/** All shapes seen; one that reads the numbers or values of its operands is marked, and filed with them. */
+const shapes = new Map<string, Shape | keyof typeof detail>();
+
+/** The shape of an instruction, or undefined when it has no meaning, or none in this mode. `direct`: its relative target was found valid. */
 export function shapeOf(instruction: Instruction, mode: Mode, direct: boolean): Shape | undefined {
+  if (unitFault(instruction, mode.units) !== 0) return undefined;
   const key = keyOf(instruction, mode, direct);
   const known = shapes.get(key);
-  if (known === 'by numbers') return shapes.get(`${key}=${numbersOf(instruction)}`) as Shape | undefined ?? makeShape(instruction, mode, direct, key);
-  return known ?? makeShape(instruction, mode, direct, key);
+  if (known === undefined) return makeShape(instruction, mode, direct, key);
+  if (typeof known !== 'string') return known;
+  return shapes.get(`${key}=${detail[known](instruction)}`) as Shape | undefined ?? makeShape(instruction, mode, direct, key);
 }
 
 function makeShape(instruction: Instruction, mode: Mode, direct: boolean, key: string): Shape | undefined {
@@ -116,12 +124,12 @@ function makeShape(instruction: Instruction, mode: Mode, direct: boolean, key: s
     const width = each ? widthOf(each) : 0;
     return width > 0 ? operand(index, width as Width) : nothing;
   }) as unknown as Operands;
-  let byNumbers = false;
-  const seen = watched(instruction, () => { byNumbers = true; });
+  let by: keyof typeof detail | undefined;
+  const seen = watched(instruction, (name) => { by = name === 'value' && by !== 'numbers' ? 'values' : 'numbers'; });
   const outcome = meaning(operands, { instruction: seen, stackSize: mode.stackSize });
   const displacement = instruction.operands[0]?.kind === 'memory' ? displacementOf(instruction.mnemonic)?.(operands[1], seen) : undefined;
-  const full = byNumbers ? `${key}=${numbersOf(instruction)}` : key;
-  if (byNumbers) shapes.set(key, 'by numbers');
+  const full = by ? `${key}=${detail[by](instruction)}` : key;
+  if (by) shapes.set(key, by);
   const shape: Shape = { key: full, instruction, mode, outcome, displacement, direct };
   shapes.set(full, shape);
   return shape;

@@ -5,15 +5,15 @@
 // A region function has the type of an interpreter handler, (record, budget) -> stop, and is installed as the handler of its entry
 // records; so entering and leaving are tail calls, and an interpreter that runs alone is never wrong.
 import {
-  placeOf, placeOfGeneral, placeOfSegment, SEGMENT_BASE,
+  placeOf, placeOfGeneral, placeOfRegister, placeOfSegment, SEGMENT_BASE,
   TLB_ENTRIES, TLB_READ_SUPERVISOR, TLB_READ_USER, TLB_WRITE_SUPERVISOR, TLB_WRITE_USER,
 } from '../cpu/state.ts';
 import { segmentNames, type Instruction, type MemoryOperand, type SegmentName } from '../isa/instruction.ts';
-import { constant, generalRegisters, type Expr, type GeneralRegister, type Width } from '../semantics/expr.ts';
+import { childrenOf, constant, generalRegisters, some, type Expr, type GeneralRegister, type Width } from '../semantics/expr.ts';
 import type { Outcome } from '../semantics/outcome.ts';
 import type { Mode } from '../cpu/mode.ts';
 import { COUNT, HANDLER, pushJumpHit, RECORD } from './core.ts';
-import { Emitter, Upper, type Binding, type Functions } from './emit.ts';
+import { Emitter, Simd, Upper, type Binding, type Functions } from './emit.ts';
 import { I32, I64, Op, type Module } from './encode.ts';
 import { Field, JUMP_ENTRY_RECORD } from './layout.ts';
 import { LAZY_CARRIES, LAZY_RESULT, RFLAGS_SYSTEM, lazyFlags, oldCarries, oldResult } from './lazy-flags.ts';
@@ -51,18 +51,8 @@ export const packEntry = (block: number, count: number): number => block | count
 const SAVED = 1000;
 
 /** Whether an expression needs what a region does not do: a call out of WebAssembly. */
-function callsOut(node: Expr): boolean {
-  switch (node.kind) {
-    case 'call': return true;
-    case 'binary': return (node.width > 64 && node.word.startsWith('divide')) || (node.width > 64 && node.word.startsWith('remainder')) || callsOut(node.left) || callsOut(node.right);
-    case 'compare': return callsOut(node.left) || callsOut(node.right);
-    case 'unary': case 'extend': case 'slice': return callsOut(node.value);
-    case 'select': return callsOut(node.condition) || callsOut(node.whenTrue) || callsOut(node.whenFalse);
-    case 'join': return callsOut(node.high) || callsOut(node.low);
-    case 'load': return callsOut(node.address);
-    default: return false;
-  }
-}
+const callsOut = (root: Expr): boolean => some(root, (node) => node.kind === 'call'
+  || (node.kind === 'binary' && node.width > 64 && (node.word.startsWith('divide') || node.word.startsWith('remainder'))));
 
 /** The expressions of an outcome. */
 export function rootsOf({ result, second, registers, store, flags, fault, branch, df }: Outcome): Expr[] {
@@ -82,38 +72,15 @@ export function translatable({ instruction, outcome, direct }: SourceInstruction
 }
 
 function touchesMemory({ instruction, outcome }: SourceInstruction): boolean {
-  const loads = (node: Expr): boolean => {
-    switch (node.kind) {
-      case 'load': return true;
-      case 'operand': return instruction.operands[node.index]?.kind === 'memory';
-      case 'binary': case 'compare': return loads(node.left) || loads(node.right);
-      case 'unary': case 'extend': case 'slice': return loads(node.value);
-      case 'select': return loads(node.condition) || loads(node.whenTrue) || loads(node.whenFalse);
-      case 'join': return loads(node.high) || loads(node.low);
-      case 'call': return node.arguments.some(loads);
-      default: return false;
-    }
-  };
+  const loads = (root: Expr): boolean =>
+    some(root, (node) => node.kind === 'load' || (node.kind === 'operand' && instruction.operands[node.index]?.kind === 'memory'));
   if (outcome.store || outcome.fault) return true;
   if (outcome.result && instruction.operands[0]?.kind === 'memory') return true;
   return rootsOf(outcome).some(loads);
 }
 
-const readsFlags = (outcome: Outcome): boolean => {
-  const reads = (node: Expr): boolean => {
-    switch (node.kind) {
-      case 'flag': return node.flag !== 'df';
-      case 'condition': return true;
-      case 'binary': case 'compare': return reads(node.left) || reads(node.right);
-      case 'unary': case 'extend': case 'slice': return reads(node.value);
-      case 'select': return reads(node.condition) || reads(node.whenTrue) || reads(node.whenFalse);
-      case 'join': return reads(node.high) || reads(node.low);
-      case 'load': return reads(node.address);
-      default: return false;
-    }
-  };
-  return rootsOf(outcome).some(reads);
-};
+const readsFlags = (outcome: Outcome): boolean =>
+  rootsOf(outcome).some((root) => some(root, (node) => node.kind === 'condition' || (node.kind === 'flag' && node.flag !== 'df')));
 
 /** Whether a block needs the flag words on entry: it may stop, end, or read a flag before it has written all of them. */
 function needsFlags({ instructions }: SourceBlock): boolean {
@@ -243,6 +210,10 @@ export function translateRegion(
         return code.load(Op.i32Load, placeOf('rflagsSystem'));
       }
       const operand = current.instruction.operands[number]!;
+      if (operand.kind === 'register' && operand.file !== 'general') {
+        code.i32(0);
+        return loadBytes(width, placeOfRegister(operand.file, operand.number));
+      }
       if (operand.kind === 'register') return pushRegisterOf(operand.number, width, operand.high);
       if (operand.kind !== 'memory') throw new Error(`operand ${number} of ${current.instruction.mnemonic} is ${operand.kind}`);
       const writes = number === 0 && current.outcome.result !== undefined;
@@ -309,7 +280,7 @@ export function translateRegion(
   }
 
   /** Host address of `bytes` at the offset on the stack; leaves the region at this instruction unless the TLB has the whole access. */
-  function probe(segment: SegmentName, bytes: number, write: boolean): number {
+  function probe(segment: SegmentName, bytes: number, write: boolean, aligned = false): number {
     const base = segmentBase(segment);
     if (base !== undefined) {
       code.i32(0);
@@ -332,11 +303,12 @@ export function translateRegion(
     code.tee(entryPlace);
     code.load(Op.i64Load, table);
     code.get(linear);
-    if (bytes > 1) {
+    if (bytes > 1 && !aligned) {
       code.i64Small(bytes - 1);
       code.op(Op.i64Add);
     }
-    code.i64Small(-4096);
+    // A misaligned address has low bits that no tag has.
+    code.i64Small(aligned ? -4096 | bytes - 1 : -4096);
     code.op(Op.i64And);
     code.op(Op.i64Ne);
     code.if();
@@ -357,43 +329,33 @@ export function translateRegion(
     let host = hosts.get(key);
     if (host === undefined) {
       pushOffset(number, operand);
-      host = probe(operand.segment, operand.width / 8, write);
+      host = probe(operand.segment, operand.width / 8, write, current.outcome.aligned === true && operand.width === 128);
       hosts.set(key, host);
     }
     return host;
   }
 
-  function loadBytes(width: Width): void {
+  /** Loads from the address on the stack. */
+  function loadBytes(width: Width, offset = 0): void {
     switch (width) {
-      case 8: return code.load(Op.i32Load8U);
-      case 16: return code.load(Op.i32Load16U);
-      case 32: return code.load(Op.i32Load);
-      case 64: return code.load(Op.i64Load);
-      case 128: {
-        const at = emitter.temporary(I32);
-        code.tee(at);
-        code.load(Op.i64Load);
-        code.get(at);
-        return code.load(Op.i64Load, 8);
-      }
+      case 8: return code.load(Op.i32Load8U, offset);
+      case 16: return code.load(Op.i32Load16U, offset);
+      case 32: return code.load(Op.i32Load, offset);
+      case 64: return code.load(Op.i64Load, offset);
+      case 128: return code.simdMemory(Simd.load, offset);
       default: throw new Error(`a load of ${width} bits`);
     }
   }
 
-  /** Stores `value` at the address in a local. */
-  function storeBytes(host: number, value: Expr): void {
+  /** Stores `value` at the address that is pushed. */
+  function storeBytes(pushAddress: () => void, value: Expr, offset = 0): void {
+    pushAddress();
     if (value.width === 128) {
-      for (const [half, offset] of emitter.halves(value).map((each, position) => [each, 8 * position] as const)) {
-        code.get(host);
-        if (typeof half === 'bigint') code.i64(half);
-        else code.get(half);
-        code.store(Op.i64Store, offset);
-      }
-      return;
+      emitter.pushVector(value);
+      return code.simdMemory(Simd.store, offset);
     }
-    code.get(host);
     emitter.push(value);
-    code.store(value.width === 64 ? Op.i64Store : value.width === 32 ? Op.i32Store : value.width === 16 ? Op.i32Store16 : Op.i32Store8);
+    code.store(value.width === 64 ? Op.i64Store : value.width === 32 ? Op.i32Store : value.width === 16 ? Op.i32Store16 : Op.i32Store8, offset);
   }
 
   // ── Leaving ──
@@ -467,7 +429,7 @@ export function translateRegion(
         switch (root.kind) {
           case 'unary': return { ...root, value: again(root.value) };
           case 'binary': return { ...root, left: again(root.left), right: again(root.right) };
-          case 'compare': return { ...root, left: again(root.left), right: again(root.right) };
+          case 'compare': if (root.left.width > 64) break; return { ...root, left: again(root.left), right: again(root.right) };
           case 'select': return { ...root, condition: again(root.condition), whenTrue: again(root.whenTrue), whenFalse: again(root.whenFalse) };
           case 'extend': return { ...root, value: again(root.value) };
           // A part of a wide value is saved as it is: there are no wide locals.
@@ -594,11 +556,11 @@ export function translateRegion(
     let after: PendingFlags | undefined;
     if (outcome.flags?.when) conditionalFlags(outcome);
     else after = deferFlags(outcome);
-    if (store) storeBytes(host!, store.value);
+    if (store) storeBytes(() => { code.get(host!); }, store.value);
     for (const [name, value] of Object.entries(implicit ?? {})) writeRegister(generalRegisters.indexOf(name as GeneralRegister), value);
     if (second) writeOperand(1, second, instruction);
     if (result) {
-      if (host !== undefined && destination?.kind === 'memory') storeBytes(host, result);
+      if (host !== undefined && destination?.kind === 'memory') storeBytes(() => { code.get(host!); }, result);
       else writeOperand(0, result, instruction);
     }
     if (outcome.flags) {
@@ -609,7 +571,8 @@ export function translateRegion(
   function writeOperand(number: number, value: Expr, instruction: Instruction): void {
     const operand = instruction.operands[number]!;
     if (operand.kind !== 'register') throw new Error(`operand ${number} of ${instruction.mnemonic} cannot be written`);
-    writeRegister(operand.number, value, operand.high && value.width === 8);
+    if (operand.file === 'general') return writeRegister(operand.number, value, operand.high && value.width === 8);
+    storeBytes(() => { code.i32(0); }, value, placeOfRegister(operand.file, operand.number));
   }
   /** Locals of flags that nobody can ask for any more; inherited ones may still be asked for in another block. */
   function releaseSaved(keep: PendingFlags | undefined): void {
@@ -773,7 +736,7 @@ export function translateRegion(
   }
   function commitHeld({ store, registers: implicit }: Outcome, host: number | undefined): void {
     for (const value of Object.values(implicit ?? {})) emitter.hold(value);
-    if (store) storeBytes(host!, store.value);
+    if (store) storeBytes(() => { code.get(host!); }, store.value);
     for (const [name, value] of Object.entries(implicit ?? {})) writeRegister(generalRegisters.indexOf(name as GeneralRegister), value);
   }
 
@@ -842,15 +805,8 @@ export function translateRegion(
 function registersOf(blocks: readonly SourceBlock[]): { used: readonly number[]; written: readonly number[] } {
   const used = new Set<number>(), written = new Set<number>();
   const visit = (node: Expr): void => {
-    switch (node.kind) {
-      case 'register': used.add(generalRegisters.indexOf(node.name)); break;
-      case 'unary': case 'extend': case 'slice': visit(node.value); break;
-      case 'binary': case 'compare': visit(node.left); visit(node.right); break;
-      case 'select': visit(node.condition); visit(node.whenTrue); visit(node.whenFalse); break;
-      case 'join': visit(node.high); visit(node.low); break;
-      case 'load': visit(node.address); break;
-      default: break;
-    }
+    if (node.kind === 'register') used.add(generalRegisters.indexOf(node.name));
+    else childrenOf(node).forEach(visit);
   };
   for (const { instructions } of blocks) {
     for (const each of instructions) {

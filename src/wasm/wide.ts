@@ -40,6 +40,7 @@ export function wideHalves(emitter: Emitter, node: Expr): Halves | undefined {
       return [low, node.signed ? combine(emitter, Op.i64ShrS, low, 63n) : 0n];
     }
     case 'join': {
+      if (node.low.width !== 64) throw new Error(`a pair of ${node.low.width} bits has no WebAssembly reading`);
       const half = (value: Expr) => emitter.constant(value) ?? into(emitter, () => { emitter.push(value); });
       return [half(node.low), half(node.high)];
     }

@@ -1,10 +1,10 @@
 // Random expressions mean the same to the emitter and to the reference evaluator, odd corners included: counts beyond the width, divisions
-// by zero, values whose upper bits nobody cleaned, halves of 128 bits.
+// by zero, values whose upper bits nobody cleaned, halves and lanes of 128 bits.
 import { describe, expect, it } from 'vitest';
 import { evaluate, type Environment } from '../../src/semantics/evaluate.ts';
 import * as words from '../../src/semantics/expr.ts';
-import type { Expr, Width } from '../../src/semantics/expr.ts';
-import { Emitter, Upper, type Binding } from '../../src/wasm/emit.ts';
+import type { Expr, Lane, LaneWord, Width } from '../../src/semantics/expr.ts';
+import { Emitter, Simd, Upper, type Binding } from '../../src/wasm/emit.ts';
 import { Module, Op, type Code } from '../../src/wasm/encode.ts';
 import { createFunctions } from '../../src/wasm/functions.ts';
 import { random } from './sequences.ts';
@@ -53,6 +53,8 @@ function makeWord(next: Next, width: Width, depth: number, shared: Expr[]): Expr
       }
     }
   }
+  if (width >= 64 && next(3) === 0) return makeVector(next, width, sub);
+  if (width === 32 && next(12) === 0) return words.signs(lanesOf[next(4)]!, sub(next(2) === 0 ? 64 : 128));
   switch (next(9)) {
     case 0: case 1: return [words.plus, words.minus, words.times, words.and, words.or, words.xor][next(6)]!(sub(width), sub(width));
     case 2: {
@@ -80,6 +82,31 @@ function makeWord(next: Next, width: Width, depth: number, shared: Expr[]): Expr
   }
 }
 
+const lanesOf: readonly Lane[] = [8, 16, 32, 64];
+/** The lanes that each word has in WebAssembly. */
+const laneWords: readonly (readonly [LaneWord, ...Lane[]])[] = [
+  ['plus', 8, 16, 32, 64], ['minus', 8, 16, 32, 64], ['times', 16, 32, 64], ['equal', 8, 16, 32, 64], ['greater', 8, 16, 32, 64],
+  ['minimum', 8, 16, 32], ['maximum', 8, 16, 32], ['minimumUnsigned', 8, 16, 32], ['maximumUnsigned', 8, 16, 32], ['averageUnsigned', 8, 16],
+  ['plusSaturated', 8, 16], ['plusSaturatedUnsigned', 8, 16], ['minusSaturated', 8, 16], ['minusSaturatedUnsigned', 8, 16],
+  ['timesHigh', 16], ['timesHighUnsigned', 16], ['timesHighRounded', 16], ['timesLow', 64], ['timesLowUnsigned', 64], ['pairProducts', 32], ['permute', 8],
+];
+
+function makeVector(next: Next, width: Width, sub: (of: Width) => Expr): Expr {
+  const lane = lanesOf[next(4)]!;
+  switch (next(6)) {
+    case 0: return words.shiftLanes((['shiftLeft', 'shiftRight', 'shiftRightSigned'] as const)[next(3)]!, lane, sub(width), sub(([8, 32, 64] as const)[next(3)]!));
+    case 1: {
+      const count = width / lane;
+      return words.shuffle(lane, Array.from({ length: count }, () => next(2 * count)), sub(width), sub(width));
+    }
+    case 2: return words.narrow(next(2) === 0 ? 16 : 32, next(2) === 0, sub(width), sub(width));
+    default: {
+      const [word, ...of] = laneWords[next(laneWords.length)]!;
+      return words.lanes(word, of[next(of.length)]!, sub(width), sub(width));
+    }
+  }
+}
+
 const loads = { 1: Op.i32Load8U, 8: Op.i32Load8U, 16: Op.i32Load16U, 32: Op.i32Load, 64: Op.i64Load } as const;
 
 /** `known`: values of operands that the emitter may fold, as it does with the constants of a translated instruction. */
@@ -89,10 +116,8 @@ function binding(code: Code, known: ReadonlyMap<number, bigint>): Binding {
     constant: (leaf) => leaf.kind === 'operand' ? known.get(leaf.index) : undefined, upper: () => Upper.zero,
     pushOperand({ index, width }) {
       code.i32(placeOf(index));
-      if (width !== 128) return code.load(loads[width as keyof typeof loads]);
-      code.load(Op.i64Load);
-      code.i32(placeOf(index));
-      code.load(Op.i64Load, 8);
+      if (width === 128) code.simdMemory(Simd.load);
+      else code.load(loads[width as keyof typeof loads]);
     },
     pushAddress: missing, pushRegister: missing, pushNextIp: missing, pushLoad: missing, flag: missing, condition: missing,
   };
@@ -113,7 +138,10 @@ function build(exprs: readonly Expr[], memory: WebAssembly.Memory, known: Readon
     emitter.begin([expr]);
     if (expr.width === 128) emitter.hold(expr);
     code.i32(RESULT);
-    if (expr.width === 128) {
+    if (expr.width === 128 && number % 2 === 0) {
+      emitter.pushVector(expr);
+      code.simdMemory(Simd.store);
+    } else if (expr.width === 128) {
       const [low, high] = emitter.halves(expr);
       for (const [half, at] of [[low, 0], [high, 8]] as const) {
         if (at === 8) code.i32(RESULT);
@@ -142,7 +170,7 @@ function operandsFor(next: Next, view: DataView): bigint[] {
 }
 
 function compare(exprs: readonly Expr[], run: readonly (() => void)[], view: DataView, values: readonly bigint[]): void {
-  const environment = { operand: (index: number) => values[index]! } as Environment;
+  const environment = { operand: (index: number) => values[index]! } as unknown as Environment;
   exprs.forEach((expr, number) => {
     view.setBigUint64(RESULT + 8, 0n, true);
     run[number]!();

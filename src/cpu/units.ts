@@ -1,0 +1,19 @@
+// Whether an instruction of the vector units can execute at all, by the control bits that the operating system sets: asked once for decoded
+// code (the mode key holds these bits) and by the reference for every instruction. It must not know what an instruction does.
+import type { Instruction } from '../isa/instruction.ts';
+import type { Units } from './mode.ts';
+
+const UD = 6, NM = 7;
+/** SSE instructions without a vector register among their operands, and MMX instructions likewise. */
+const sseByName: ReadonlySet<string> = new Set(['LDMXCSR', 'STMXCSR']), mmxByName: ReadonlySet<string> = new Set(['EMMS', 'FEMMS']);
+
+const mentions = ({ operands }: Instruction, file: 'vector' | 'mmx'): boolean =>
+  operands.some((operand) => operand.kind === 'register' && operand.file === file);
+
+/** The vector of the exception that the instruction raises instead of executing, or 0 (APM Vol. 2, 11.3.1 to 11.3.3 and Vol. 4, 1.2). */
+export function unitFault(instruction: Instruction, { emulated, switched, fxsr }: Units): number {
+  const sse = sseByName.has(instruction.mnemonic) || mentions(instruction, 'vector');
+  if (!sse && !mmxByName.has(instruction.mnemonic) && !mentions(instruction, 'mmx')) return 0;
+  if (emulated || (sse && !fxsr)) return UD;
+  return switched ? NM : 0;
+}

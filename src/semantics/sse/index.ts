@@ -1,0 +1,69 @@
+// Mnemonic to meaning for MMX and SSE. Merged into the one table of `semantics/index.ts`.
+import type { Meaning } from '../outcome.ts';
+import { duplicate, move, moveHighHalf, moveHighToLow, moveLow, moveLowHalf, moveMask, moveScalar } from './move.ts';
+import {
+  absolute, alignRight, applySign, bitAnd, bitAndNot, bitOr, bitXor, blendByImmediate, blendByRegister, extractLane, horizontal, insertLane,
+  interleave, leastWord, pack, packed, productsOfBytes, shift, shiftBytes, shuffleBytes, shuffleFour, shuffleHalves, shufflePairs,
+  sumOfDistances, sumsOfDistances, testBits, widen,
+} from './packed.ts';
+
+/** These take memory operands of 128 bits at any address. */
+const unaligned: Readonly<Record<string, Meaning>> = { MOVUPS: move, MOVUPD: move, MOVDQU: move, LDDQU: move };
+
+const aligned: Readonly<Record<string, Meaning>> = {
+  // Moves.
+  MOVAPS: move, MOVAPD: move, MOVDQA: move, MOVNTPS: move, MOVNTPD: move, MOVNTDQ: move, MOVNTDQA: move, MOVNTQ: move,
+  MOVNTSS: move, MOVNTSD: move,
+  MOVD: moveLow, MOVQ: moveLow, MOVQ2DQ: moveLow, MOVDQ2Q: moveLow, MOVSS: moveScalar, MOVSD: moveScalar,
+  MOVLPS: moveLowHalf, MOVLPD: moveLowHalf, MOVHPS: moveHighHalf, MOVHPD: moveHighHalf, MOVLHPS: moveHighHalf, MOVHLPS: moveHighToLow,
+  MOVSLDUP: duplicate(32, 0, 0, 2, 2), MOVSHDUP: duplicate(32, 1, 1, 3, 3), MOVDDUP: duplicate(64, 0, 0),
+  MOVMSKPS: moveMask(32), MOVMSKPD: moveMask(64), PMOVMSKB: moveMask(8),
+  // Logic.
+  PAND: bitAnd, PANDN: bitAndNot, POR: bitOr, PXOR: bitXor, ANDPS: bitAnd, ANDNPS: bitAndNot, ORPS: bitOr, XORPS: bitXor,
+  ANDPD: bitAnd, ANDNPD: bitAndNot, ORPD: bitOr, XORPD: bitXor, PTEST: testBits,
+  // Sums, products, comparisons.
+  PADDB: packed('plus', 8), PADDW: packed('plus', 16), PADDD: packed('plus', 32), PADDQ: packed('plus', 64),
+  PSUBB: packed('minus', 8), PSUBW: packed('minus', 16), PSUBD: packed('minus', 32), PSUBQ: packed('minus', 64),
+  PADDSB: packed('plusSaturated', 8), PADDSW: packed('plusSaturated', 16), PADDUSB: packed('plusSaturatedUnsigned', 8), PADDUSW: packed('plusSaturatedUnsigned', 16),
+  PSUBSB: packed('minusSaturated', 8), PSUBSW: packed('minusSaturated', 16), PSUBUSB: packed('minusSaturatedUnsigned', 8), PSUBUSW: packed('minusSaturatedUnsigned', 16),
+  PAVGB: packed('averageUnsigned', 8), PAVGW: packed('averageUnsigned', 16), PSADBW: sumOfDistances, MPSADBW: sumsOfDistances,
+  PMULLW: packed('times', 16), PMULLD: packed('times', 32), PMULHW: packed('timesHigh', 16), PMULHUW: packed('timesHighUnsigned', 16),
+  PMULHRSW: packed('timesHighRounded', 16), PMULUDQ: packed('timesLowUnsigned', 64), PMULDQ: packed('timesLow', 64), PMADDWD: packed('pairProducts', 32),
+  PMADDUBSW: productsOfBytes,
+  PCMPEQB: packed('equal', 8), PCMPEQW: packed('equal', 16), PCMPEQD: packed('equal', 32), PCMPEQQ: packed('equal', 64),
+  PCMPGTB: packed('greater', 8), PCMPGTW: packed('greater', 16), PCMPGTD: packed('greater', 32), PCMPGTQ: packed('greater', 64),
+  PMINSB: packed('minimum', 8), PMINSW: packed('minimum', 16), PMINSD: packed('minimum', 32),
+  PMINUB: packed('minimumUnsigned', 8), PMINUW: packed('minimumUnsigned', 16), PMINUD: packed('minimumUnsigned', 32),
+  PMAXSB: packed('maximum', 8), PMAXSW: packed('maximum', 16), PMAXSD: packed('maximum', 32),
+  PMAXUB: packed('maximumUnsigned', 8), PMAXUW: packed('maximumUnsigned', 16), PMAXUD: packed('maximumUnsigned', 32),
+  PHMINPOSUW: leastWord,
+  PHADDW: horizontal('plus', 16), PHADDD: horizontal('plus', 32), PHADDSW: horizontal('plusSaturated', 16),
+  PHSUBW: horizontal('minus', 16), PHSUBD: horizontal('minus', 32), PHSUBSW: horizontal('minusSaturated', 16),
+  PABSB: absolute(8), PABSW: absolute(16), PABSD: absolute(32), PSIGNB: applySign(8), PSIGNW: applySign(16), PSIGND: applySign(32),
+  // Shifts.
+  PSLLW: shift('shiftLeft', 16), PSLLD: shift('shiftLeft', 32), PSLLQ: shift('shiftLeft', 64),
+  PSRLW: shift('shiftRight', 16), PSRLD: shift('shiftRight', 32), PSRLQ: shift('shiftRight', 64),
+  PSRAW: shift('shiftRightSigned', 16), PSRAD: shift('shiftRightSigned', 32),
+  PSLLDQ: shiftBytes(1), PSRLDQ: shiftBytes(-1), PALIGNR: alignRight,
+  // Lanes to other places.
+  PUNPCKLBW: interleave(8, 'low'), PUNPCKLWD: interleave(16, 'low'), PUNPCKLDQ: interleave(32, 'low'), PUNPCKLQDQ: interleave(64, 'low'),
+  PUNPCKHBW: interleave(8, 'high'), PUNPCKHWD: interleave(16, 'high'), PUNPCKHDQ: interleave(32, 'high'), PUNPCKHQDQ: interleave(64, 'high'),
+  UNPCKLPS: interleave(32, 'low'), UNPCKHPS: interleave(32, 'high'), UNPCKLPD: interleave(64, 'low'), UNPCKHPD: interleave(64, 'high'),
+  PACKSSWB: pack(16, true), PACKSSDW: pack(32, true), PACKUSWB: pack(16, false), PACKUSDW: pack(32, false),
+  PSHUFD: shuffleFour(32), PSHUFW: shuffleFour(16), PSHUFLW: shuffleFour(16, 'high'), PSHUFHW: shuffleFour(16, 'low'), PSHUFB: shuffleBytes,
+  SHUFPS: shufflePairs, SHUFPD: shuffleHalves,
+  PINSRB: insertLane(8), PINSRW: insertLane(16), PINSRD: insertLane(32), PINSRQ: insertLane(64),
+  PEXTRB: extractLane(8), PEXTRW: extractLane(16), PEXTRD: extractLane(32), PEXTRQ: extractLane(64), EXTRACTPS: extractLane(32),
+  PMOVSXBW: widen(8, 16, true), PMOVSXBD: widen(8, 32, true), PMOVSXBQ: widen(8, 64, true), PMOVSXWD: widen(16, 32, true),
+  PMOVSXWQ: widen(16, 64, true), PMOVSXDQ: widen(32, 64, true), PMOVZXBW: widen(8, 16, false), PMOVZXBD: widen(8, 32, false),
+  PMOVZXBQ: widen(8, 64, false), PMOVZXWD: widen(16, 32, false), PMOVZXWQ: widen(16, 64, false), PMOVZXDQ: widen(32, 64, false),
+  PBLENDVB: blendByRegister(8), BLENDVPS: blendByRegister(32), BLENDVPD: blendByRegister(64),
+  PBLENDW: blendByImmediate(16), BLENDPS: blendByImmediate(32), BLENDPD: blendByImmediate(64),
+};
+
+/** APM Vol. 1, 4.3.2: legacy instructions raise #GP for a misaligned operand of 128 bits. */
+const withAlignment = (meaning: Meaning): Meaning => (operands, shape) => ({ ...meaning(operands, shape), aligned: true });
+
+export const sse: Readonly<Record<string, Meaning>> = {
+  ...unaligned, ...Object.fromEntries(Object.entries(aligned).map(([name, meaning]) => [name, withAlignment(meaning)])),
+};
