@@ -49,7 +49,7 @@ export function record(options: RecordOptions): Observable<Recorded> {
 const imageOf = (role: Image['role'], { name, bytes }: NamedFile): Image => ({ name, role, bytes: bytes.length, digest: sha256(bytes) });
 
 /** Commits come this many instructions apart … */
-const COMMIT_INSTRUCTIONS = 1 << 24;
+const COMMIT_INSTRUCTIONS = 1 << 26;
 /** … or this many events, whichever is first; and always with a snapshot, so that the first one makes the journal useful. */
 const COMMIT_EVENTS = 1 << 14;
 
