@@ -1,7 +1,7 @@
 // Exception vectors 0..31: mnemonic, class, error code, class for the double-fault rule, and where the vector comes from. Which
 // features introduce a vector stands with the features; the two tables must agree or nothing compiles. Read by event delivery and
 // by the checks of injected events.
-import { featureRows, features, type IntroducedVector } from './features.ts';
+import { featureRows, type features, type IntroducedVector } from './features.ts';
 
 export type VectorClass = 'fault' | 'trap' | 'fault or trap' | 'abort' | 'interrupt' | 'reserved';
 /** SDM Vol. 3A, table 6-5; APM Vol. 2, 8.2.9. */
