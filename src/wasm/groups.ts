@@ -18,6 +18,8 @@ export interface Groups {
 /** `threshold`: looks that find the same place before it is grouped. */
 export function createGroups(u32: Uint32Array, handlers: Handlers, threshold: number, instructionAt: (record: number) => Instruction | undefined): Groups {
   const heat = new WeakMap<Page, Map<number, number>>();
+  /** Targets of the branches in a page, as long as it has so many blocks: only where groups begin depends on it. */
+  const heads = new WeakMap<Page, { readonly blocks: number; readonly targets: ReadonlySet<number> }>();
   const handlerOf = (record: number): number => u32[(record + Field.handler) >> 2]!;
   const plainOf = (record: number): number => u32[(record + Field.plain) >> 2]!;
 
@@ -52,7 +54,10 @@ export function createGroups(u32: Uint32Array, handlers: Handlers, threshold: nu
   }
 
   function targetsIn(page: Page): ReadonlySet<number> {
+    const known = heads.get(page);
+    if (known?.blocks === page.blocks.length) return known.targets;
     const targets = new Set<number>();
+    heads.set(page, { blocks: page.blocks.length, targets });
     page.records.forEach((record, offset) => {
       const instruction = record === 0 ? undefined : instructionAt(record);
       const operand = instruction?.operands[0];
