@@ -1,25 +1,10 @@
 // Digests: 64 bits over the architectural state of a vCPU, and over RAM by the content of its pages. The same state gives the same digest
 // in every tier and on every host. Digests find differences; they are no defence against somebody who makes one on purpose.
 import { canonicaliseFlags } from '../cpu/flags.ts';
-import { areaPlaces, fieldPlaces, placeOfArea, placeOfSegment, SEGMENT_SIZE, segmentRegisters, VCPU_FILE, type Cpu, type FieldName } from '../cpu/state.ts';
+import { placeOfArea, type Cpu } from '../cpu/state.ts';
 import { hostOfPage, PageFlag, type Ram } from '../memory/ram.ts';
 import { I32, I64, Module, Op, type Code } from '../wasm/encode.ts';
-
-/** The parts of the vCPU file that are architectural, as byte ranges: the fields up to the first scratch one, then segments and areas. */
-export const stateRanges: readonly (readonly [start: number, end: number])[] = ranges();
-
-function ranges(): [number, number][] {
-  const names = Object.keys(fieldPlaces) as FieldName[];
-  const firstWork = names.findIndex((name) => fieldPlaces[name].role === 'work');
-  if (names.slice(firstWork).some((name) => fieldPlaces[name].role === 'state')) throw new Error('scratch fields stand behind all state fields');
-  return [
-    [VCPU_FILE, fieldPlaces[names[firstWork]!].offset],
-    [placeOfSegment(0), placeOfSegment(0) + SEGMENT_SIZE * segmentRegisters.length],
-    ...Object.entries(areaPlaces).filter(([name]) => name !== 'slowValue').map(([, { offset, length }]): [number, number] => [offset, offset + length]),
-  ];
-}
-
-export const stateLength = stateRanges.reduce((sum, [start, end]) => sum + end - start, 0);
+import { stateParts } from './vcpu-codec.ts';
 
 export type Digest = readonly [high: number, low: number];
 export const digestText = ([high, low]: Digest): string => ((high >>> 0).toString(16).padStart(8, '0') + (low >>> 0).toString(16).padStart(8, '0'));
@@ -34,7 +19,7 @@ export interface Digests {
 /** RAM is all zero when this is made. `beforeMemory` makes every page's next write known. */
 export function createDigests(memory: WebAssembly.Memory, cpu: Cpu, ram: Ram, beforeMemory: () => void): Digests {
   const { u32 } = cpu, { flags } = ram;
-  const { absorb, isZero } = instantiate(memory);
+  const { absorb, isZero, sumVcpu } = instantiate(memory);
 
   function begin(seed: number): void {
     for (let lane = 0; lane < LANES; lane++) {
@@ -65,9 +50,8 @@ export function createDigests(memory: WebAssembly.Memory, cpu: Cpu, ram: Ram, be
   return {
     vcpu() {
       canonicaliseFlags(cpu);
-      begin(0);
-      for (const [start, end] of stateRanges) absorb(start, end);
-      return finish();
+      sumVcpu();
+      return [avalanche(u32[(STATE >> 2) + 1]!) >>> 0, avalanche(u32[STATE >> 2]! ^ u32[(STATE >> 2) + 1]!) >>> 0];
     },
     memory() {
       beforeMemory();
@@ -104,6 +88,8 @@ interface Loops {
   absorb(start: number, end: number): void;
   /** 1 when all bytes are zero; the length is a multiple of 64. */
   isZero(start: number, end: number): number;
+  /** Leaves the sum over the vCPU file in the scratch area. */
+  sumVcpu(): void;
 }
 
 function instantiate(memory: WebAssembly.Memory): Loops {
@@ -115,6 +101,9 @@ function instantiate(memory: WebAssembly.Memory): Loops {
   const isZero = module.function(module.type([I32, I32], [I32]));
   writeIsZero(isZero.code);
   module.export('isZero', isZero.index);
+  const sumVcpu = module.function(module.type([], []));
+  writeSum(sumVcpu.code);
+  module.export('sumVcpu', sumVcpu.index);
   return new WebAssembly.Instance(new WebAssembly.Module(module.finish()), { vm: { memory } }).exports as unknown as Loops;
 }
 
@@ -148,6 +137,72 @@ function writeAbsorb(code: Code): void {
     code.get(lane);
     code.store(Op.i64Store, STATE + 8 * index);
   });
+}
+
+/** 64 bits of FNV-1a over a name, made odd: a product with it loses nothing. */
+function keyOf(name: string): bigint {
+  let hash = 0xcbf29ce484222325n;
+  for (let at = 0; at < name.length; at++) hash = BigInt.asUintN(64, (hash ^ BigInt(name.charCodeAt(at))) * 0x100000001b3n);
+  return hash | 1n;
+}
+
+/**
+ * The sum over all parts of a product of the part's name and of how far its value is from the reset value: a part at its reset value adds
+ * nothing, so a state table with more fields gives the same digest for a state that does not use them. Old journals keep their digests.
+ */
+function writeSum(code: Code): void {
+  const sum = code.local(I64), value = code.local(I64), at = code.local(I32), key = code.local(I64);
+  /** Adds what is on the stack, times the key on the stack above it. */
+  const add = (): void => {
+    code.op(Op.i64Mul);
+    code.tee(value);
+    code.get(value);
+    code.i64Small(32);
+    code.op(Op.i64ShrU);
+    code.op(Op.i64Xor);
+    code.i64(MULTIPLIERS[0]);
+    code.op(Op.i64Mul);
+    code.get(sum);
+    code.op(Op.i64Add);
+    code.set(sum);
+  };
+  for (const { name, offset, length, reset, area } of stateParts) {
+    if (!area) {
+      code.i32(0);
+      code.load(length === 8 ? Op.i64Load : Op.i64Load32U, offset);
+      if (reset !== 0n) {
+        code.i64(reset);
+        code.op(Op.i64Xor);
+      }
+      code.i64(keyOf(name));
+      add();
+      continue;
+    }
+    code.i32(offset);
+    code.set(at);
+    code.i64(keyOf(name));
+    code.set(key);
+    const again = code.loop();
+    code.get(at);
+    code.load(Op.i64Load);
+    code.get(key);
+    add();
+    code.get(key);
+    code.i64(MULTIPLIERS[1]);
+    code.op(Op.i64Mul);
+    code.set(key);
+    code.get(at);
+    code.i32(8);
+    code.op(Op.i32Add);
+    code.tee(at);
+    code.i32(offset + length);
+    code.op(Op.i32Ne);
+    code.brIf(again);
+    code.end();
+  }
+  code.i32(0);
+  code.get(sum);
+  code.store(Op.i64Store, STATE);
 }
 
 function writeIsZero(code: Code): void {

@@ -3,7 +3,7 @@
 // turn it is, so the order is the client's and a digest cannot depend on the tier.
 import { isCanonical, isLongMode } from '../cpu/controls.ts';
 import type { Engine, Services } from '../cpu/engine.ts';
-import { canonicaliseFlags, IF } from '../cpu/flags.ts';
+import { IF } from '../cpu/flags.ts';
 import { Activity, bindCpu, Pending, placeOf, RAM, resetCpu, VCPU_FILE, VCPU_FILE_SIZE, type Cpu, type FieldName } from '../cpu/state.ts';
 import { PAGE_SIZE } from '../memory/addresses.ts';
 import { checkSlot, createRam, hostOfPage, PageFlag, pageOfEntry, type Ram, type Slot } from '../memory/ram.ts';
@@ -14,7 +14,8 @@ import { createReference } from '../semantics/reference.ts';
 import { GuestFault } from '../system/machine.ts';
 import { readMsr, writeMsr } from '../system/msrs.ts';
 import { createEngine } from '../wasm/index.ts';
-import { createDigests, digestText, stateLength, stateRanges } from './digest.ts';
+import { createDigests, digestText } from './digest.ts';
+import { decodeVcpu, encodeVcpu } from './vcpu-codec.ts';
 import { Errno } from './errno.ts';
 import { evolve, initialState, randomValue, type VmEvent, type VmState } from './evolve.ts';
 import { createExits, type ExitDoor, type VcpuExit } from './exits.ts';
@@ -261,11 +262,11 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
     },
     saveVcpu(id) {
       activate(id);
-      return saveFile(cpu);
+      return encodeVcpu(cpu);
     },
     loadVcpu(id, bytes) {
       activate(id);
-      loadFile(cpu, bytes);
+      decodeVcpu(cpu, bytes);
       active!.door.clear();
       runner.refresh();
       runner.clockMoved();
@@ -342,34 +343,6 @@ function orInvalid<T>(index: number, access: () => T): T {
   } catch (thrown) {
     if (thrown instanceof GuestFault) throw new Errno('EINVAL', `MSR 0x${index.toString(16)} does not allow this`);
     throw thrown;
-  }
-}
-
-// ── The vCPU file as bytes ──
-
-/** Tells states of different tables apart: a sum over what the table says. */
-const LAYOUT = stateRanges.reduce((sum, [start, end]) => Math.imul(sum ^ start, 0x01000193) + end | 0, 0x811c9dc5) >>> 0;
-
-function saveFile(cpu: Cpu): Uint8Array {
-  canonicaliseFlags(cpu);
-  const bytes = new Uint8Array(4 + stateLength);
-  new DataView(bytes.buffer).setUint32(0, LAYOUT, true);
-  let at = 4;
-  for (const [start, end] of stateRanges) {
-    bytes.set(cpu.u8.subarray(start, end), at);
-    at += end - start;
-  }
-  return bytes;
-}
-
-function loadFile(cpu: Cpu, bytes: Uint8Array): void {
-  if (bytes.length !== 4 + stateLength || new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true) !== LAYOUT) {
-    throw new Errno('EINVAL', 'this vCPU state has another layout');
-  }
-  let at = 4;
-  for (const [start, end] of stateRanges) {
-    cpu.u8.set(bytes.subarray(at, at + end - start), start);
-    at += end - start;
   }
 }
 

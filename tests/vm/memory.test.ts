@@ -147,11 +147,7 @@ describe.each(tiers)('in the %s', (tier) => {
   test('vCPUs that take turns give the same result for any length of the turns that ends alike', () => {
     const vm = createGuest(tier, { vcpus: 2 });
     vm.writeMemory(ENTRY, assemble([['f0 ff 06 00 50', 'lock inc word [0x5000]'], ['43', 'inc bx'], ['eb f8', 'jmp 0x1000']]));
-    for (const vcpu of vm.vcpus) {
-      enterRealMode(vcpu);
-      const state = vcpu.saveState();
-      expect(state.length).toBeGreaterThan(1000);
-    }
+    for (const vcpu of vm.vcpus) enterRealMode(vcpu);
     // An application processor waits for SIPI; the board has no APIC, so the test wakes it through the state.
     const asleep = vm.vcpus[1]!;
     expect(asleep.run(10n).reason).toBe('Hlt');
