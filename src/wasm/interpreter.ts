@@ -355,7 +355,7 @@ function lazyOf(shape: Shape): ReturnType<typeof lazyFlags> {
 }
 
 /** Visits what memory an expression reads, before what is computed from it. */
-function eachRead(root: Expr, visit: (read: Expr) => void, isMemory: (index: number) => boolean, seen: Set<Expr>): void {
+export function eachRead(root: Expr, visit: (read: Expr) => void, isMemory: (index: number) => boolean, seen: Set<Expr>): void {
   if (seen.has(root)) return;
   seen.add(root);
   for (const child of childrenOf(root)) eachRead(child, visit, isMemory, seen);

@@ -15,6 +15,7 @@ import type { Mode } from '../cpu/mode.ts';
 import { COUNT, HANDLER, pushJumpHit, RECORD } from './core.ts';
 import { Emitter, Simd, Upper, type Binding, type Functions } from './emit.ts';
 import { I32, I64, Op, type Module } from './encode.ts';
+import { eachRead } from './interpreter.ts';
 import { Field, JUMP_ENTRY_RECORD } from './layout.ts';
 import { LAZY_CARRIES, LAZY_RESULT, RFLAGS_SYSTEM, lazyFlags, oldCarries, oldResult } from './lazy-flags.ts';
 import { comparisonOf, conditionOf, flagOf, overwritesAll, wordsOf, type PendingFlags } from './pending-flags.ts';
@@ -541,6 +542,9 @@ export function translateRegion(
       leave();
       code.end();
     }
+    // Memory is read whether its value is needed or not: CMOVcc faults when its condition is known to be false, too.
+    const seen = new Set<Expr>();
+    for (const root of rootsOf(outcome)) eachRead(root, (read) => { emitter.hold(read); }, (index) => instruction.operands[index]!.kind === 'memory', seen);
     const values = [result, second, store?.value, store?.address, ...Object.values(implicit ?? {})].filter((value) => value !== undefined);
     const single = values.length === 1 && !outcome.flags;
     if (!single) for (const value of values) emitter.hold(value);
