@@ -98,9 +98,7 @@ function deadFlags({ instructions }: SourceBlock): boolean[] {
   let overwritten = false;
   for (let position = instructions.length - 1; position >= 0; position--) {
     const each = instructions[position]!;
-    // CMP and TEST of memory: the read may fault though its value is not needed.
-    const { result, second, registers } = each.outcome;
-    dead[position] = overwritten && (result !== undefined || second !== undefined || registers !== undefined || !touchesMemory(each));
+    dead[position] = overwritten;
     if (!translatable(each) || each.outcome.branch || touchesMemory(each) || readsFlags(each.outcome)) overwritten = false;
     else if (each.outcome.flags && overwritesAll(each.outcome.flags)) overwritten = true;
   }
@@ -542,9 +540,9 @@ export function translateRegion(
       leave();
       code.end();
     }
-    // Memory is read whether its value is needed or not: CMOVcc faults when its condition is known to be false, too.
+    // Memory is read whether its value is needed or not: CMOVcc faults when its condition is known to be false, CMP when its flags are dead.
     const seen = new Set<Expr>();
-    for (const root of rootsOf(outcome)) eachRead(root, (read) => { emitter.hold(read); }, (index) => instruction.operands[index]!.kind === 'memory', seen);
+    for (const root of rootsOf(current.outcome)) eachRead(root, (read) => { emitter.hold(read); }, (index) => instruction.operands[index]!.kind === 'memory', seen);
     const values = [result, second, store?.value, store?.address, ...Object.values(implicit ?? {})].filter((value) => value !== undefined);
     const single = values.length === 1 && !outcome.flags;
     if (!single) for (const value of values) emitter.hold(value);
