@@ -55,7 +55,7 @@ const table: Readonly<Record<string, Entry>> = {
   // Flags.
   CLC: clc, STC: stc, CMC: cmc, CLD: cld, STD: std, LAHF: lahf, SAHF: sahf, SALC: salc,
   // Hints: one processor after the other, in program order, with caches that nobody can see.
-  NOP: nothing, PAUSE: nothing, LFENCE: nothing, SFENCE: nothing, MFENCE: nothing, SERIALIZE: nothing, ENDBR32: nothing, ENDBR64: nothing,
+  NOP: nothing, LFENCE: nothing, SFENCE: nothing, MFENCE: nothing, SERIALIZE: nothing, ENDBR32: nothing, ENDBR64: nothing,
   PREFETCH: nothing, PREFETCHW: nothing, PREFETCHWT1: nothing, PREFETCHNTA: nothing, PREFETCHT0: nothing, PREFETCHT1: nothing,
   PREFETCHT2: nothing, PREFETCHIT0: nothing, PREFETCHIT1: nothing, CLDEMOTE: nothing,
   CLFLUSH: flushLine, CLFLUSHOPT: flushLine, CLWB: flushLine,
@@ -67,7 +67,7 @@ const table: Readonly<Record<string, Entry>> = {
   LAR: system, LSL: system, ARPL: system, RDFSBASE: system, RDGSBASE: system, WRFSBASE: system, WRGSBASE: system, SWAPGS: system,
   JMPF: system, CALLF: system, RETF: system, IRET: system, INT1: system, INT3: system, INT: system, INTO: system, BOUND: system,
   UD0: system, UD1: system, UD2: system,
-  IN: system, OUT: system, INS: system, OUTS: system,
+  PAUSE: system, IN: system, OUT: system, INS: system, OUTS: system,
   CLI: system, STI: system, CLAC: system, STAC: system, HLT: system, CPUID: system, RDTSC: system, RDTSCP: system, RDPID: system, RDPMC: system,
   RDPRU: system, RDRAND: system, RDSEED: system, WRMSR: system, RDMSR: system, SYSCALL: system, SYSRET: system, SYSENTER: system, SYSEXIT: system,
   SMSW: system, LMSW: system, CLTS: system, INVD: system, WBNOINVD: system, WBINVD: system, INVLPG: system, INVPCID: system,

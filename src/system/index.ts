@@ -20,7 +20,7 @@ import { hypercall } from './hypercall.ts';
 import { readMsrInstruction, writeMsrInstruction } from './msrs.ts';
 import { input, inputString, output, outputString } from './ports.ts';
 import {
-  clearLine, halt, identify, initializeX87, monitor, monitorWait, readPerformanceCounter, readProcessorId, readProcessorRegister, readRandom,
+  clearLine, halt, identify, initializeX87, monitor, monitorWait, pause, readPerformanceCounter, readProcessorId, readProcessorRegister, readRandom,
   readTimeStamp, readTimeStampAndProcessor, undefinedInstruction,
 } from './processor.ts';
 import {
@@ -62,7 +62,7 @@ export const systemInstructions: Readonly<Record<string, SystemInstruction>> = {
 
   // Processor
   CPUID: identify, RDTSC: readTimeStamp, RDTSCP: readTimeStampAndProcessor, RDPMC: readPerformanceCounter, RDPID: readProcessorId, RDPRU: readProcessorRegister,
-  RDRAND: readRandom, RDSEED: readRandom, HLT: halt, FNINIT: initializeX87, MONITOR: monitor, MWAIT: monitorWait, MONITORX: monitor, MWAITX: monitorWait,
+  RDRAND: readRandom, RDSEED: readRandom, HLT: halt, PAUSE: pause, FNINIT: initializeX87, MONITOR: monitor, MWAIT: monitorWait, MONITORX: monitor, MWAITX: monitorWait,
   CLZERO: clearLine,
 
   // Ports

@@ -48,6 +48,8 @@ export interface Machine {
   readonly capability: Capabilities;
   /** The TSC now: a function of the instruction count and of the header. */
   tsc(): bigint;
+  /** PAUSE: the guest waits in a loop, and time goes on. Absent: it does not. */
+  pause?(): void;
   /** 64 random bits from the journal's seed. */
   random(): bigint;
   /** Port input: returns the value, or throws NeedsUserspace the first time. `size` is 1, 2 or 4. */

@@ -148,6 +148,12 @@ export function halt(machine: Machine): Done {
   return Done.attention;
 }
 
+export function pause(machine: Machine): Done {
+  machine.pause?.();
+  retire(machine.cpu);
+  return Done.next;
+}
+
 /** FNINIT: the x87 control state of APM Vol. 5, "FINIT"; all registers are empty. #NM when CR0.EM or CR0.TS is set. */
 export function initializeX87(machine: Machine): Done {
   const { cpu } = machine;

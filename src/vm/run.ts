@@ -23,6 +23,7 @@ const word = (name: Parameters<typeof placeOf>[0]): number => placeOf(name) >> 2
 const BUDGET = word('budget'), ICOUNT = word('icount'), FLAGS = word('rflagsSystem'), RIP = word('rip'), NEXT_RIP = word('nextRip');
 const ACTIVITY = word('activity'), PENDING = word('pending'), SHADOW = word('interruptShadow'), PENDING_DEBUG = word('pendingDebug');
 const CPL = word('cpl'), CR0_WORD = word('cr0'), CR3_WORD = word('cr3'), CR4_WORD = word('cr4'), EFER_WORD = word('efer'), DR7_WORD = word('dr7');
+const TSC_OFFSET = word('tscOffset'), GUEST_MODE = word('guestMode');
 const PKRU = word('pkru'), PDPTES = word('pdpte0'), FAULT_VECTOR = word('faultVector'), FAULT_CODE = word('faultErrorCode');
 const RAX = placeOfGeneral(0), RDX = placeOfGeneral(2);
 
@@ -32,6 +33,8 @@ const LONGEST = 2 ** 30;
 const FRUITLESS_DELIVERIES = 1 << 16;
 /** struct kvm_run.internal.suberror: KVM_INTERNAL_ERROR_DELIVERY_EV. */
 const DELIVERY_FAILED = 3;
+/** Ticks that PAUSE takes: about as many as on processors since Skylake. A guest that spins until something happens gets there sooner. */
+const PAUSE_TICKS = 128;
 const BS = 0x4000;
 const DB = 1, NMI = 2, PF = 14;
 
@@ -49,6 +52,8 @@ export interface RunnerParts {
   readonly createEngine: (services: Services) => Engine;
   random(): bigint;
   onTransition(transition: Transition): void;
+  /** Time passes without an instruction. */
+  letPass(ticks: number): void;
   /** Time is the active vCPU's instruction count plus this: what other vCPUs have retired, and what was passed over while all of them slept. */
   clockBase(): number;
 }
@@ -212,6 +217,7 @@ export function createRunner(parts: RunnerParts): Runner {
     memory: access.memory,
     tsc: () => BigInt.asUintN(64, icount() + BigInt(clockBase) + cpu.tscOffset),
     random: () => parts.random(),
+    pause: letPause,
     portIn(port, size) {
       if (irqchip?.hasPort(port) === true) return kernelPortIn(irqchip, port, size);
       const value = door.portIn(port, size);
@@ -251,6 +257,8 @@ export function createRunner(parts: RunnerParts): Runner {
       const asked = askPort(instruction, mnemonic === 'IN');
       if (asked !== undefined) return asked;
     }
+    if (mnemonic === 'PAUSE' && u32[GUEST_MODE] === 0 && !mustLook()) return pause();
+    if (mnemonic === 'RDTSC' && u32[CPL] === 0 && u32[GUEST_MODE] === 0 && !mustLook()) return readTime();
     touched = false;
     let done: Done;
     try {
@@ -272,6 +280,29 @@ export function createRunner(parts: RunnerParts): Runner {
     if (touched) return Done.moved;
     // The TLB is coherent, so these change nothing that code depends on.
     return done === Done.next || mnemonic === 'INVLPG' || mnemonic === 'CLAC' || mnemonic === 'STAC' ? Done.next : Done.moved;
+  }
+
+  function letPause(): void {
+    clockBase += PAUSE_TICKS;
+    parts.letPass(PAUSE_TICKS);
+  }
+  /** PAUSE, the frequent way. */
+  function pause(): Done {
+    letPause();
+    u32[RIP] = u32[NEXT_RIP]!;
+    u32[RIP + 1] = u32[NEXT_RIP + 1]!;
+    return irqchip !== undefined && irqchip.due() <= now() ? Done.attention : Done.next;
+  }
+  /** RDTSC, the frequent way: guests wait for the time by reading it. */
+  function readTime(): Done {
+    const time = now(), low = time % 2 ** 32 + u32[TSC_OFFSET]!;
+    u32[RAX >> 2] = low;
+    u32[(RAX >> 2) + 1] = 0;
+    u32[RDX >> 2] = Math.floor(time / 2 ** 32) + u32[TSC_OFFSET + 1]! + (low > 0xffffffff ? 1 : 0);
+    u32[(RDX >> 2) + 1] = 0;
+    u32[RIP] = u32[NEXT_RIP]!;
+    u32[RIP + 1] = u32[NEXT_RIP + 1]!;
+    return Done.next;
   }
 
   /** Whether something must happen before the next instruction. */

@@ -84,7 +84,7 @@ export interface VirtualMachine {
 export interface SavedVm extends VmState {
   /** Rolling digests of the answered accesses, a pair of words per vCPU. */
   readonly accesses: readonly (readonly [number, number])[];
-  /** Ticks that passed while every vCPU slept. */
+  /** Ticks that passed without an instruction: while every vCPU slept, and in PAUSE. */
   readonly slept: number;
   /** Absent where user space has the interrupt controllers. */
   readonly irqchip?: IrqchipState;
@@ -120,6 +120,7 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
       return value;
     },
     onTransition(transition) { machine.onTransition?.(active!.id, cpu.icount, transition); },
+    letPass(ticks) { slept += ticks; },
     clockBase: () => slots.reduce((sum, slot) => slot === active ? sum : sum + countOf(slot.words), slept),
   });
 

@@ -12,7 +12,7 @@ export interface Ioapic {
   select: number;
   /** Lines that are high, a bit per pin. */
   lines: number;
-  /** Edges that came while their pin was masked, or level requests that wait. */
+  /** Requests that wait. */
   pending: number;
   /** Redirection entries: low and high words in turn. */
   readonly entries: Uint32Array;
@@ -65,7 +65,8 @@ export function setPin(ioapic: Ioapic, pin: number, high: boolean, send: Send): 
   ioapic.lines = high ? ioapic.lines | bit : ioapic.lines & ~bit;
   const level = (ioapic.entries[2 * pin]! & LEVEL) !== 0;
   if (level) ioapic.pending = high ? ioapic.pending | bit : ioapic.pending & ~bit;
-  else if (rises) ioapic.pending |= bit;
+  // An edge at a masked pin is lost.
+  else if (rises && (ioapic.entries[2 * pin]! & MASKED) === 0) ioapic.pending |= bit;
   else return;
   serve(ioapic, pin, send);
 }
