@@ -28,7 +28,7 @@ const mutations: readonly Mutation[] = [
   (bytes, random) => { bytes[random(100)] = random(256); return bytes; },
   (bytes, random) => { bytes[random(bytes.length / PAGE) * PAGE + random(40)] = random(256); return bytes; },
   (bytes, random) => bytes.subarray(0, random(bytes.length)),
-  (bytes, random) => { const at = random(bytes.length); return bytes.fill(random(2) * 255, at, at + random(64)); },
+  (bytes, random) => { const at = random(bytes.length); return bytes.fill(random(2) * 255, at, Math.min(bytes.length, at + random(64))); },
   (bytes, random) => { bytes.writeInt32BE([0, -1, 0x7fffffff, -0x80000000][random(4)]!, random(bytes.length - 4)); return bytes; },
   // One page takes the place of another.
   (bytes, random) => { const from = random(bytes.length / PAGE) * PAGE; bytes.copyWithin(random(bytes.length / PAGE) * PAGE, from, from + PAGE); return bytes; },
