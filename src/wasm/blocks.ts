@@ -76,6 +76,8 @@ export interface Blocks {
   /** Where the last `find` with `look` was: its page, if the record lies in one, and the offset in it. */
   readonly foundPage: Page | undefined;
   readonly foundOffset: number;
+  /** Offsets of decoded instructions in a page that the jump cache knows: where indirect jumps, returns and jumps from elsewhere have gone. */
+  targetsIn(page: Page): number[];
   /** Told before decoded code goes: bytes of a page, or everything. */
   onDrop?: (page: Page, start: number, end: number) => void;
   onReset?: () => void;
@@ -551,8 +553,18 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     }
   }
 
+  function targetsIn(page: Page): number[] {
+    const { cache } = page.context;
+    if (cache < 0) return [];
+    const found = cacheEntries[cache]!.filter((entry) => {
+      const offset = (u32[entry >> 2]! - page.startLow) >>> 0;
+      return offset < 0x1000 && u32[(entry + 4) >> 2] === page.startHigh && page.records[offset] !== 0;
+    });
+    return found.map((entry) => (u32[entry >> 2]! - page.startLow) >>> 0).sort((a, b) => a - b);
+  }
+
   const blocks: Blocks = {
-    enterMode, find, link, invalidate,
+    enterMode, find, link, invalidate, targetsIn,
     get foundPage() { return foundPage; },
     get foundOffset() { return foundOffset; },
     reset() {

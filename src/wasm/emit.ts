@@ -3,9 +3,10 @@
 //
 // Values of 1 to 32 bits are i32, 64 bits i64; 128 bits are one v128, or two i64 where that is their nature (products, dividends). The bits of an i32 above a width of
 // 8 or 16 may be anything until a consumer needs them (`Upper`); truth values are always 0 or 1.
-import { childrenOf, type Expr, type Width } from '../semantics/expr.ts';
+import { childrenOf, type Expr, type FloatExpr, type FloatWord, type Width } from '../semantics/expr.ts';
 import { I32, I64, Op, V128, type Code, type Module, type ValueType } from './encode.ts';
 import { foldBinary, foldCompare, foldUnary } from './fold.ts';
+import { emitFloat, type FloatLocals } from './float.ts';
 import { pushSigns, pushVectorNode } from './vector.ts';
 import { pushHalf, wideHalves, type Half } from './wide.ts';
 
@@ -41,6 +42,8 @@ export interface Binding {
   /** An expression to emit in the place of a flag or condition leaf; the same node for the same question. */
   flag(leaf: Leaf<'flag'>): Expr;
   condition(leaf: Leaf<'condition'>): Expr;
+  /** Leaves where a float word needs its exact reading; where this is absent, it is called. */
+  leaveFloat?(): void;
 }
 
 /** Named functions, in slots of table 0: JavaScript or WebAssembly, the emitter cannot tell. */
@@ -48,6 +51,8 @@ export interface Functions {
   /** The table slot of the function that reads a `call` node: arguments of up to 32 bits are i32, zero-extended, 64 bits i64, 128
    * bits two i64; likewise the result. */
   slot(name: string, argumentWidths: readonly number[], width: number): number;
+  /** The table slot of the exact reading of a float word: no parameters, arguments and result in memory (`float.ts`), the exceptions as an i32. */
+  floatSlot(word: FloatWord, format: 32 | 64, width: number, argumentWidths: readonly number[]): number;
 }
 
 interface Entry {
@@ -76,6 +81,7 @@ export class Emitter {
   private readonly binding: Binding;
   private entries = new Map<Expr, Entry>();
   private temporaries: number[] = [];
+  private readonly floats = new Map<Expr, FloatLocals>();
   private scope = 0;
   private scoped: Entry[] = [];
 
@@ -89,6 +95,7 @@ export class Emitter {
   /** Starts an instruction: `roots` are all the expressions that will be asked for. Locals of the one before are free again. */
   begin(roots: readonly Expr[]): void {
     this.entries.clear();
+    this.floats.clear();
     for (const local of this.temporaries) this.code.release(local);
     this.temporaries.length = 0;
     for (const root of roots) this.count(root);
@@ -393,7 +400,7 @@ export class Emitter {
   /** Whether the node is a vector by nature: then its halves are taken from the vector, else the vector is made of halves. */
   private isVector(node: Expr): boolean {
     switch (node.kind) {
-      case 'operand': case 'load': return node.width === 128;
+      case 'operand': case 'load': case 'float': return node.width === 128;
       case 'lanes': case 'shiftLanes': case 'shuffle': case 'narrow': return true;
       case 'unary': return node.word === 'not' && this.isVector(node.value);
       case 'binary': return (node.word === 'and' || node.word === 'or' || node.word === 'xor') && (this.isVector(node.left) || this.isVector(node.right));
@@ -428,6 +435,7 @@ export class Emitter {
     if (node.width === 128 && !this.entry(node).halves) {
       if (node.kind === 'operand') return this.binding.pushOperand(node);
       if (node.kind === 'load') return this.binding.pushLoad(node, this);
+      if (node.kind === 'float') return code.get(this.float(node).result);
     }
     if (this.isVector(node) && !this.entry(node).halves && this.entry(node).local < 0) return pushVectorNode(this, node);
     if (node.width <= 64) {
@@ -520,10 +528,18 @@ export class Emitter {
         this.code.simd(Simd.extract64, 0);
         break;
       case 'signs': pushSigns(this, node); break;
+      case 'float': this.code.get(this.float(node).result); break;
+      case 'floatFlags': this.code.get(this.float(node.value).flags); break;
       case 'flag': this.push(this.binding.flag(node)); break;
       case 'condition': this.push(this.binding.condition(node)); break;
       default: this.leaf(node);
     }
+  }
+
+  private float(node: FloatExpr): FloatLocals {
+    let locals = this.floats.get(node);
+    if (!locals) this.floats.set(node, locals = emitFloat(this, node, this.binding.leaveFloat));
+    return locals;
   }
 
   private call(node: Leaf<'call'>): void {

@@ -1,19 +1,39 @@
-// Named functions for the emitter, in slots of the table: what `call` nodes mean, and divisions of 128 bits. They run in JavaScript with
-// bigint; the boundary is slow, so only rare words go this way. Called by `index.ts`.
+// Named functions for the emitter, in slots of the table: what `call` nodes mean, divisions of 128 bits, and floating point where it must be
+// exact. They run in JavaScript with bigint; the boundary is slow, so only rare words go this way. Called by `index.ts`.
 import type { BinaryWord, Width } from '../semantics/expr.ts';
+import { placeOf } from '../cpu/state.ts';
 import { functions as named } from '../semantics/functions.ts';
+import { applyFloat } from '../semantics/softfloat.ts';
 import { foldBinary } from './fold.ts';
 import { I32, I64, Module, type ValueType } from './encode.ts';
 import type { Functions } from './emit.ts';
+import { FLOAT_ARGUMENTS, FLOAT_RESULT } from './float.ts';
 
 const divisions: ReadonlySet<string> = new Set<BinaryWord>(['divide', 'remainder', 'divideSigned', 'remainderSigned']);
 
 const typesOf = (width: number): ValueType[] => (width <= 32 ? [I32] : width === 64 ? [I64] : [I64, I64]);
 
-/** `allocate` gives a free slot of the table. */
-export function createFunctions(table: WebAssembly.Table, allocate: () => number): Functions {
-  const slots = new Map<string, number>();
+/** `allocate` gives a free slot of the table; `memory` is where floating point has its arguments. */
+export function createFunctions(table: WebAssembly.Table, memory: WebAssembly.Memory, allocate: () => number): Functions {
+  const slots = new Map<string, number>(), view = new DataView(memory.buffer);
   return {
+    floatSlot(word, format, width, argumentWidths) {
+      const key = `${word}/${format}/${width}/${argumentWidths.join()}`;
+      let slot = slots.get(key);
+      if (slot !== undefined) return slot;
+      slot = allocate();
+      slots.set(key, slot);
+      const read = (at: number, bits: number): bigint =>
+        BigInt.asUintN(bits, view.getBigUint64(at, true) | view.getBigUint64(at + 8, true) << 64n);
+      table.set(slot, exported(() => {
+        const values = argumentWidths.map((bits, number) => read(FLOAT_ARGUMENTS + 16 * number, bits));
+        const { value, flags } = applyFloat(word, format, width, values, view.getUint32(placeOf('mxcsr'), true));
+        view.setBigUint64(FLOAT_RESULT, BigInt.asUintN(64, value), true);
+        view.setBigUint64(FLOAT_RESULT + 8, value >> 64n, true);
+        return flags;
+      }, [], 32));
+      return slot;
+    },
     slot(name, argumentWidths, width) {
       const key = `${name}/${argumentWidths.join()}/${width}`;
       let slot = slots.get(key);

@@ -31,7 +31,7 @@ export function createHandlers(memory: WebAssembly.Memory, table: WebAssembly.Ta
     if (free === table.length) table.grow(table.length);
     return free++;
   };
-  const functions = createFunctions(table, allocate);
+  const functions = createFunctions(table, memory, allocate);
   return {
     allocate, functions,
     get count() { return slots.size; },

@@ -63,7 +63,10 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has, eag
   });
   const handlers = createHandlers(memory, table, core);
   const blocks = createBlocks(cpu, services, has, handlers);
-  const regions = createRegions({ memory, u32, table, core, handlers, instructionAt: (record) => blocks.instructionAt(record), threshold: eager ? 0 : THRESHOLD[kind] });
+  const regions = createRegions({
+    memory, u32, u16: cpu.u16, table, core, handlers, threshold: eager ? 0 : THRESHOLD[kind],
+    instructionAt: (record) => blocks.instructionAt(record), targetsIn: (page) => blocks.targetsIn(page),
+  });
   blocks.onDrop = regions.drop;
   blocks.onReset = regions.reset;
   const groups = createGroups(u32, handlers, eager ? 1 : 2, (record) => blocks.instructionAt(record));

@@ -1,6 +1,7 @@
 // The second reading: one WebAssembly function for each shape of instruction. Its operands come from a record in linear memory, and it ends
 // with a tail call to the handler of the next record. Called by `index.ts`, which builds handlers in batches when instructions of a new
 // shape are decoded; nothing here decides which code runs.
+import { CR4 } from '../cpu/controls.ts';
 import { DF } from '../cpu/flags.ts';
 import { placeOf, placeOfGeneral } from '../cpu/state.ts';
 import type { MemoryOperand, RegisterOperand, SegmentName } from '../isa/instruction.ts';
@@ -101,8 +102,8 @@ function flagsAreDead(shapes: readonly Shape[], number: number): boolean {
 /** Cannot leave, and reads no flag. */
 function isQuiet(shape: Shape): boolean {
   const { operands } = shape.instruction;
-  const { branch, store, fault, result } = shape.outcome;
-  if (branch || store || fault || (result && operands[0]?.kind === 'memory')) return false;
+  const { branch, store, fault, result, exceptions } = shape.outcome;
+  if (branch || store || fault || exceptions || (result && operands[0]?.kind === 'memory')) return false;
   let quiet = true;
   const seen = new Set<Expr>();
   const visit = (node: Expr): void => {
@@ -338,10 +339,10 @@ function pushMemory(handler: Handler, target: Target, width: number, alsoWritten
 
 /** All expressions of the outcome. */
 function rootsOf(shape: Shape): readonly Expr[] {
-  const { result, second, registers, store, reads, flags, df, fault, branch } = shape.outcome;
+  const { result, second, registers, store, reads, flags, df, fault, branch, exceptions } = shape.outcome;
   const lazy = flags && lazyOf(shape);
   const all = [
-    shape.displacement, fault?.when, reads, result, second, ...Object.values(registers ?? {}), store?.address, store?.value,
+    shape.displacement, fault?.when, reads, exceptions, result, second, ...Object.values(registers ?? {}), store?.address, store?.value,
     flags?.when, lazy?.result, lazy?.carries, df, branch?.when, shape.direct ? undefined : branch?.target,
   ];
   return all.filter((root) => root !== undefined);
@@ -381,6 +382,7 @@ export function emitReads(handler: Handler): void {
   const seen = new Set<Expr>();
   if (fault) raise(fault);
   for (const root of roots) eachRead(root, (read) => { emitter.hold(read); }, isMemory, seen);
+  if (shape.outcome.exceptions) emitExceptions(handler, shape.outcome.exceptions);
 
   function raise({ when, vector }: NonNullable<typeof fault>): void {
     eachRead(when, (read) => { emitter.hold(read); }, isMemory, seen);
@@ -396,6 +398,43 @@ export function emitReads(handler: Handler): void {
   function collectMemoryUses(root: Expr, into: Set<number>): void {
     eachLeaf(root, (leaf) => { if (leaf.index >= 0 && operands[leaf.index]?.kind === 'memory') into.add(leaf.index); });
   }
+}
+
+const XM = 19, UD = 6;
+/** Sets the flags of MXCSR, and raises #XM for those that are not masked, before anything else is committed. */
+function emitExceptions(handler: Handler, exceptions: Expr): void {
+  const { code, core, emitter } = handler;
+  const mxcsr = emitter.temporary(I32);
+  emitter.hold(exceptions);
+  emitter.push(exceptions);
+  code.if();
+  code.i32(0);
+  code.i32(0);
+  code.load(Op.i32Load, placeOf('mxcsr'));
+  code.tee(mxcsr);
+  emitter.push(exceptions);
+  code.op(Op.i32Or);
+  code.store(Op.i32Store, placeOf('mxcsr'));
+  emitter.push(exceptions);
+  code.get(mxcsr);
+  code.i32(7);
+  code.op(Op.i32ShrU);
+  code.i32(-1);
+  code.op(Op.i32Xor);
+  code.op(Op.i32And);
+  code.if();
+  pushRecord(code, handler);
+  pushCount(code, handler);
+  code.i32(XM);
+  code.i32(UD);
+  code.i32(0);
+  code.load(Op.i32Load, placeOf('cr4'));
+  code.i32(CR4.OSXMMEXCPT);
+  code.op(Op.i32And);
+  code.op(Op.select);
+  code.returnCall(core.raise);
+  code.end();
+  code.end();
 }
 
 function eachLeaf(root: Expr, visit: (leaf: Extract<Expr, { kind: 'operand' | 'address' }>) => void, seen = new Set<Expr>()): void {

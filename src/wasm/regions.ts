@@ -6,9 +6,9 @@ import type { Page } from './blocks.ts';
 import { importCore, type CoreExports } from './core.ts';
 import { Module } from './encode.ts';
 import type { Handlers } from './handlers.ts';
-import { Field } from './layout.ts';
+import { Field, TRANSLATOR_AREA, TRANSLATOR_AREA_SIZE } from './layout.ts';
 import { shapeOf } from './shapes.ts';
-import { canHaveRegions, packEntry, relativeTarget, translatable, translateRegion, type SourceBlock, type SourceInstruction } from './translator.ts';
+import { canHaveRegions, packEntry, packTarget, relativeTarget, translatable, translateRegion, type SourceBlock, type SourceInstruction } from './translator.ts';
 
 /** Bounds of one region: V8's optimizing compiler is worse than linear in the size of a function. */
 const MOST_BLOCKS = 96, MOST_INSTRUCTIONS = 700, LONGEST_BLOCK = 64;
@@ -39,20 +39,34 @@ export interface Regions {
 export interface RegionParts {
   readonly memory: WebAssembly.Memory;
   readonly u32: Uint32Array;
+  readonly u16: Uint16Array;
   readonly table: WebAssembly.Table;
   readonly core: CoreExports;
   readonly handlers: Handlers;
   readonly instructionAt: (record: number) => Instruction | undefined;
+  /** Offsets in a page that indirect jumps, returns and the like have gone to. */
+  readonly targetsIn: (page: Page) => readonly number[];
   /** Samples at one place before it is translated; 0 translates everything that is sampled, and whatever changes again and again. */
   readonly threshold: number;
 }
 
 const system = { system: true } as const;
 
-export function createRegions({ memory, u32, table, core, handlers, instructionAt, threshold }: RegionParts): Regions {
+/** Tables of entries by offset in the page, two bytes each; regions beyond the last table share one that stays empty. */
+const TARGET_TABLE_SIZE = 0x2000, TARGET_TABLES = TRANSLATOR_AREA_SIZE / TARGET_TABLE_SIZE;
+const NO_TABLE = TRANSLATOR_AREA;
+
+export function createRegions({ memory, u32, u16, table, core, handlers, instructionAt, targetsIn, threshold }: RegionParts): Regions {
   const byPage = new Map<Page, Region[]>(), drops = new Map<Page, number>();
   let heat = new Map<Page, Map<number, number>>();
   const freeSlots: number[] = [];
+  const tables = new Map<number, number>();
+  /** The table of a region's slot: its own for good, as long as there are any. */
+  function tableOf(slot: number): number {
+    let place = tables.get(slot);
+    if (place === undefined) tables.set(slot, place = tables.size + 1 < TARGET_TABLES ? TRANSLATOR_AREA + (tables.size + 1) * TARGET_TABLE_SIZE : NO_TABLE);
+    return place;
+  }
   let count = 0;
 
   function sample(page: Page, offset: number): boolean {
@@ -108,6 +122,9 @@ export function createRegions({ memory, u32, table, core, handlers, instructionA
     const sources = new Map<number, SourceInstruction>(), leaders = new Set<number>();
     const work = [head];
     let total = 0;
+    /** Where indirect jumps and calls of this page lead, as far as is known: not to where a call returns. */
+    let jumpTargets: number[] | undefined;
+    const findJumpTargets = (): number[] => jumpTargets ??= targetsIn(page).filter((offset) => !isReturnSite(page, offset));
     for (let leader = work.shift(); leader !== undefined; leader = work.shift()) {
       if (leader < 0 || leaders.has(leader) || leaders.size >= MOST_BLOCKS || page.records[leader] === 0) continue;
       leaders.add(leader);
@@ -125,6 +142,7 @@ export function createRegions({ memory, u32, table, core, handlers, instructionA
         }
         if (source.outcome.branch) {
           if (source.instruction.operands[0]?.kind === 'relative') work.push(offsetOf(relativeTarget(source, mode)));
+          else if (isIndirect(source)) work.push(...findJumpTargets());
           if (source.instruction.mnemonic !== 'JMP' && source.instruction.mnemonic !== 'RET') work.push(behind);
           break;
         }
@@ -144,9 +162,39 @@ export function createRegions({ memory, u32, table, core, handlers, instructionA
           break;
         }
       }
-      if (instructions.length > 0) blocks.push({ instructions, end: page.start + BigInt(offset) });
+      if (instructions.length === 0) continue;
+      const mayGoTo = isIndirect(instructions.at(-1)!) ? findJumpTargets().map((each) => page.start + BigInt(each)) : [];
+      blocks.push({ instructions, end: page.start + BigInt(offset), mayGoTo });
     }
     return blocks;
+  }
+
+  const isIndirect = ({ instruction, outcome }: SourceInstruction): boolean =>
+    outcome.branch !== undefined && instruction.operands[0]?.kind !== 'relative' && instruction.mnemonic !== 'RET';
+
+  /** Whether a decoded call ends at an offset. */
+  function isReturnSite(page: Page, offset: number): boolean {
+    for (let before = Math.max(0, offset - 15); before < offset; before++) {
+      const record = page.records[before]!;
+      const instruction = record === 0 ? undefined : instructionAt(record);
+      if (instruction?.mnemonic === 'CALL' && before + instruction.length === offset) return true;
+    }
+    return false;
+  }
+
+  /** Blocks that are worth an entry: the head, what loops come back to, where calls return, where indirect jumps go, and what follows an
+   * instruction that the interpreter does. Anything else would only make loops look where they are entered. */
+  function entriesOf(page: Page, blocks: readonly SourceBlock[]): number[] {
+    const offsets = blocks.map(({ instructions }) => Number(instructions[0]!.rip - page.start));
+    const wanted = new Set([offsets[0]!, ...targetsIn(page)]);
+    for (const { instructions, end } of blocks) {
+      const last = instructions.at(-1)!, behind = Number(end - page.start);
+      if (!translatable(last) || last.instruction.mnemonic === 'CALL') wanted.add(behind);
+      if (last.instruction.operands[0]?.kind !== 'relative') continue;
+      const target = Number(relativeTarget(last, page.context.mode) - page.start);
+      if (target < behind || last.instruction.mnemonic === 'CALL') wanted.add(target);
+    }
+    return blocks.flatMap(({ instructions: [first] }, number) => (translatable(first!) && wanted.has(offsets[number]!) ? [number] : []));
   }
 
   /** Whether there was something to translate. */
@@ -163,14 +211,22 @@ export function createRegions({ memory, u32, table, core, handlers, instructionA
     contained.forEach(uninstall);
     const rest = others.filter((other) => !contained.includes(other));
     const taken = new Set(rest.flatMap(({ entries }) => entries.map(({ record }) => record)));
-    const entries = blocks.flatMap(({ instructions: [head] }, number) => (translatable(head!) && !taken.has(head!.record) ? [number] : []));
+    const entries = entriesOf(page, blocks);
     const slot = freeSlots.pop() ?? handlers.allocate();
+    const targetTable = tableOf(slot);
+    u16.fill(0, targetTable >> 1, (targetTable >> 1) + 0x1000);
+    if (targetTable !== NO_TABLE) {
+      for (const number of entries) {
+        const { instructions } = blocks[number]!;
+        u16[(targetTable >> 1) + Number(instructions[0]!.rip - page.start)] = packTarget(number, instructions.length);
+      }
+    }
     const module = new Module();
     importCore(module);
-    const index = translateRegion(module, handlers.functions, page.context.mode, blocks, entries, slot);
+    const index = translateRegion(module, handlers.functions, page.context.mode, blocks, entries, page.start, targetTable);
     module.element(slot, [index]);
     void new WebAssembly.Instance(new WebAssembly.Module(module.finish()), { core: { ...core, memory, table } });
-    const installed = entries.map((number) => {
+    const installed = entries.filter((number) => !taken.has(blocks[number]!.instructions[0]!.record)).map((number) => {
       const { instructions } = blocks[number]!;
       const { record } = instructions[0]!;
       const handler = u32[(record + Field.handler) >> 2]!;

@@ -158,37 +158,43 @@ export type Jump = (target: number) => void;
 
 /**
  * Emits the region: an outer loop that dispatches on the local `next`, then every block through `emitBlock`, which must end in jumps or leave.
- * `dispatch` is the label to branch to, with `next` set, for a jump to a block that is known only at run time.
+ * `dispatch` emits a jump to the block whose number is in `next`, one of the entries.
  */
 export function emitStructure(
-  code: Code, items: readonly Item[], next: number, emitBlock: (block: number, jump: Jump, dispatch: number) => void,
+  code: Code, items: readonly Item[], next: number, emitBlock: (block: number, jump: Jump, dispatch: () => void) => void,
 ): void {
   const frames: Frame[] = [];
-  let dispatch = 0;
+  const blockCount = Math.max(...items.flatMap(blocksOf)) + 1;
 
-  const jump: Jump = (target) => {
+  /** Where to branch to for a block, and whether what is there looks at `next`. */
+  const way = (target: number): { label: number; looks: boolean } => {
     for (let depth = frames.length - 1; depth >= 0; depth--) {
       const { place, items: siblings, labels, current, again, loop } = frames[depth]!;
       const position = place.get(target);
       if (position === undefined) continue;
       const item = siblings[position]!;
-      if (position > current) {
-        if (!('block' in item) && item.dispatches) setNext(target);
-        return code.br(labels[position]!);
-      }
-      if (loop === undefined || loop.dispatches) setNext(target);
-      return code.br(again);
+      if (position > current) return { label: labels[position]!, looks: !('block' in item) && item.dispatches };
+      return { label: again, looks: loop === undefined || loop.dispatches };
     }
     throw new Error(`block ${target} is not in the region`);
   };
-  const setNext = (target: number): void => {
-    code.i32(target);
-    code.set(next);
+  const jump: Jump = (target) => {
+    const { label, looks } = way(target);
+    if (looks) {
+      code.i32(target);
+      code.set(next);
+    }
+    code.br(label);
+  };
+  /** Entries are reached wherever they are; a block that is no entry is never in `next`. */
+  const dispatch = (): void => {
+    code.get(next);
+    const labels = Array.from({ length: blockCount }, (_, block) => way(block).label);
+    code.brTable(labels, labels[0]!);
   };
 
   const sequence = (siblings: readonly Item[], loop: Loop | undefined): void => {
     const again = code.loop();
-    if (loop === undefined) dispatch = again;
     const place = placesOf(siblings);
     const labels = new Array<number>(siblings.length).fill(0);
     for (let position = siblings.length - 1; position >= 0; position--) labels[position] = code.block();

@@ -41,6 +41,8 @@ export interface SourceBlock {
   readonly instructions: readonly SourceInstruction[];
   /** Offset behind the last instruction: where it falls through to. */
   readonly end: bigint;
+  /** Where an indirect jump or call at its end has been seen to go. */
+  readonly mayGoTo: readonly bigint[];
 }
 
 /** Regions are for flat segments: no base to add and no limit to check but for FS and GS; and misaligned accesses are legal. */
@@ -48,6 +50,8 @@ export const canHaveRegions = (mode: Mode): boolean => mode.codeSize !== 16 && m
 
 /** In the `heat` word of an entry record: the number of its block, and above it the instructions of the block. */
 export const packEntry = (block: number, count: number): number => block | count << 16;
+/** The same in the region's table of entries by offset in the page; 0 where none is. */
+export const packTarget = (block: number, count: number): number => block | count << 8;
 
 const SAVED = 1000;
 
@@ -75,7 +79,7 @@ export function translatable({ instruction, outcome, direct }: SourceInstruction
 function touchesMemory({ instruction, outcome }: SourceInstruction): boolean {
   const loads = (root: Expr): boolean =>
     some(root, (node) => node.kind === 'load' || (node.kind === 'operand' && instruction.operands[node.index]?.kind === 'memory'));
-  if (outcome.store || outcome.fault) return true;
+  if (outcome.store || outcome.fault || outcome.exceptions) return true;
   if (outcome.result && instruction.operands[0]?.kind === 'memory') return true;
   return rootsOf(outcome).some(loads);
 }
@@ -131,7 +135,7 @@ export function relativeTarget({ instruction, rip }: SourceInstruction, mode: Mo
  */
 export function translateRegion(
   module: Module, functions: Functions, mode: Mode,
-  blocks: readonly SourceBlock[], entries: readonly number[], slot: number,
+  blocks: readonly SourceBlock[], entries: readonly number[], pageStart: bigint, targetTable: number,
 ): number {
   const handlerType = module.type(...HANDLER);
   const { code, index } = module.function(handlerType);
@@ -139,10 +143,10 @@ export function translateRegion(
   const numberOf = (target: bigint): number => numbers.get(target) ?? -1;
 
   const successors = blocks.map((block) => [...new Set(targetsOf(block, mode).map(numberOf).filter((number) => number >= 0))]);
-  // A call returns behind itself: that edge orders the blocks, though only dispatch takes it.
+  // A call returns behind itself, and an indirect jump goes to what it went to: these edges order the blocks, though only dispatch takes them.
   const ordering = blocks.map((block, number) => {
-    const behind = numberOf(block.end);
-    return behind >= 0 && !successors[number]!.includes(behind) ? [...successors[number]!, behind] : successors[number]!;
+    const more = [block.end, ...block.mayGoTo].map(numberOf).filter((each) => each >= 0);
+    return [...new Set([...successors[number]!, ...more])];
   });
   const isEntry = new Set(entries);
   const predecessorCount = new Array<number>(blocks.length).fill(0);
@@ -230,6 +234,7 @@ export function translateRegion(
       code.get(probe(segment, width / 8, false));
       loadBytes(width);
     },
+    leaveFloat() { leave(); },
     flag: ({ flag }) => memo(`flag ${flag}`, () => flagOf(pending, flag)),
     condition: ({ code: number }) => memo(`condition ${number}`, () => conditionOf(pending, number)),
   };
@@ -603,8 +608,48 @@ export function translateRegion(
     jump(number);
   }
 
-  /** A jump whose target is in an i64 local: inside the region by dispatch, elsewhere by its record; a miss leaves before the instruction. */
-  function goToTarget(dispatch: number, commitAll: () => void): void {
+  /** A jump whose target is in an i64 local: to an entry of this region by the region's own table, elsewhere through the jump cache; what
+   * neither knows is left to the interpreter before the instruction. */
+  function goToTarget(dispatch: () => void, commitAll: () => void): void {
+    code.get(target);
+    code.i64(pageStart);
+    code.op(Op.i64Sub);
+    code.tee(linear);
+    code.i64Small(0x1000);
+    code.op(Op.i64LtU);
+    code.if();
+    code.get(linear);
+    code.op(Op.i32WrapI64);
+    code.i32(1);
+    code.op(Op.i32Shl);
+    code.load(Op.i32Load16U, targetTable);
+    code.tee(next);
+    code.i32(8);
+    code.op(Op.i32ShrU);
+    code.tee(entryPlace);
+    code.i32(1);
+    code.op(Op.i32Sub);
+    // Unsigned: no entry (0) is above every count.
+    code.get(COUNT);
+    code.op(Op.i32LtU);
+    code.if();
+    aside(() => {
+      emitter.enterScope();
+      commitAll();
+      emitter.leaveScope();
+      if (pending) storeWords(pending);
+      code.get(COUNT);
+      code.get(entryPlace);
+      code.op(Op.i32Sub);
+      code.set(COUNT);
+      code.get(next);
+      code.i32(0xff);
+      code.op(Op.i32And);
+      code.set(next);
+      dispatch();
+    });
+    code.end();
+    code.end();
     pushJumpHit(code, target, found);
     code.op(Op.i32Eqz);
     code.if();
@@ -614,37 +659,6 @@ export function translateRegion(
     code.load(Op.i32Load, JUMP_ENTRY_RECORD);
     code.set(found);
     commitAll();
-    // Within this region: pay for the block and dispatch.
-    code.get(found);
-    code.load(Op.i32Load, Field.handler);
-    code.i32(slot);
-    code.op(Op.i32Eq);
-    code.if();
-    {
-      const count = entryPlace;
-      code.get(found);
-      code.load(Op.i32Load, Field.heat);
-      code.i32(16);
-      code.op(Op.i32ShrU);
-      code.set(count);
-      code.get(COUNT);
-      code.get(count);
-      code.op(Op.i32GeS);
-      code.if();
-      if (pending) storeWords(pending);
-      code.get(COUNT);
-      code.get(count);
-      code.op(Op.i32Sub);
-      code.set(COUNT);
-      code.get(found);
-      code.load(Op.i32Load, Field.heat);
-      code.i32(0xffff);
-      code.op(Op.i32And);
-      code.set(next);
-      code.br(dispatch);
-      code.end();
-    }
-    code.end();
     aside(() => { leaveToRecord(); });
   }
   /** As `leaveTo`, for the record in `found`, whatever its handler is. */
@@ -668,7 +682,7 @@ export function translateRegion(
     code.returnCallIndirect(handlerType);
   }
 
-  function terminator(last: SourceInstruction, block: SourceBlock, jump: Jump, dispatch: number): void {
+  function terminator(last: SourceInstruction, block: SourceBlock, jump: Jump, dispatch: () => void): void {
     const { outcome, instruction } = last;
     const branch = outcome.branch!;
     current = last;
@@ -742,7 +756,7 @@ export function translateRegion(
     for (const [name, value] of Object.entries(implicit ?? {})) writeRegister(generalRegisters.indexOf(name as GeneralRegister), value);
   }
 
-  function blockBody(number: number, jump: Jump, dispatch: number): void {
+  function blockBody(number: number, jump: Jump, dispatch: () => void): void {
     const block = blocks[number]!;
     emitted.add(number);
     pending = inherited[number];

@@ -127,7 +127,7 @@ function binding(code: Code, known: ReadonlyMap<number, bigint>): Binding {
 function build(exprs: readonly Expr[], memory: WebAssembly.Memory, known: ReadonlyMap<number, bigint> = new Map()): (() => void)[] {
   const table = new WebAssembly.Table({ element: 'anyfunc', initial: 256 });
   let free = 0;
-  const functions = createFunctions(table, () => free++);
+  const functions = createFunctions(table, memory, () => free++);
   const module = new Module();
   module.importMemory('outside', 'memory');
   module.importTable('outside', 'table');

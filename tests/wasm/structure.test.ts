@@ -87,7 +87,7 @@ function compile({ successors, entries }: Graph): (entry: number, steps: number)
       code.if();
       code.i32(entry);
       code.set(0);
-      code.br(dispatch);
+      dispatch();
       code.end();
     });
     code.end();

@@ -1,0 +1,372 @@
+// The float words of `expr.ts` as WebAssembly: the processor's own arithmetic, followed by a proof that MXCSR, the operands and the result
+// leave no doubt: rounding to nearest with everything masked and the inexact flag set already, no NaN, no denormal, no overflow. In any
+// other case the exact reading of `semantics/softfloat.ts` decides. Part of the emitter, called by `emit.ts` only.
+import { placeOf, placeOfArea } from '../cpu/state.ts';
+import type { Expr, FloatExpr, FloatWord } from '../semantics/expr.ts';
+import { I32, I64, Op, V128, type Code } from './encode.ts';
+import { Simd, type Emitter } from './emit.ts';
+
+/** Where the arguments of the exact reading stand, 16 bytes each, and behind them its result. */
+export const FLOAT_ARGUMENTS = placeOfArea('slowValue'), FLOAT_RESULT = FLOAT_ARGUMENTS + 48;
+
+interface Lanes {
+  readonly lane: 32 | 64;
+  readonly full: number;
+  readonly bitmask: number;
+  readonly abs: number; readonly sqrt: number; readonly add: number; readonly sub: number; readonly mul: number; readonly div: number;
+  readonly pmin: number; readonly pmax: number; readonly nearest: number;
+  readonly eq: number; readonly ne: number; readonly lt: number; readonly gt: number; readonly le: number; readonly ge: number;
+  readonly smallest: bigint; readonly infinity: bigint; readonly two31: bigint;
+}
+const byFormat: Readonly<Record<32 | 64, Lanes>> = {
+  32: {
+    lane: 32, full: 15, bitmask: 0xa4, abs: 0xe0, sqrt: 0xe3, add: 0xe4, sub: 0xe5, mul: 0xe6, div: 0xe7, pmin: 0xea, pmax: 0xeb, nearest: 0x6a,
+    eq: 0x41, ne: 0x42, lt: 0x43, gt: 0x44, le: 0x45, ge: 0x46, smallest: 0x00800000n, infinity: 0x7f800000n, two31: 0x4f000000n,
+  },
+  64: {
+    lane: 64, full: 3, bitmask: 0xc4, abs: 0xec, sqrt: 0xef, add: 0xf0, sub: 0xf1, mul: 0xf2, div: 0xf3, pmin: 0xf6, pmax: 0xf7, nearest: 0x94,
+    eq: 0x47, ne: 0x48, lt: 0x49, gt: 0x4a, le: 0x4b, ge: 0x4c, smallest: 0x0010000000000000n, infinity: 0x7ff0000000000000n, two31: 0x41e0000000000000n,
+  },
+};
+const Scalar = {
+  lt32: 0x5d, lt64: 0x63, abs32: 0x8b, abs64: 0x99, nearest32: 0x90, nearest64: 0x9e, f32FromI64: 0xb4, f64FromI64: 0xb9,
+  f32FromBits: 0xbe, f64FromBits: 0xbf, f32ToBits: 0xbc, f64ToBits: 0xbd,
+} as const;
+const TO_SINGLE = 0x5e, TO_DOUBLE = 0x5f, TO_I32_FROM_F32 = 0xf8, F32_FROM_I32 = 0xfa, TO_I32_FROM_F64 = 0xfc, F64_FROM_I32 = 0xfe;
+/** As doubles: the smallest normal single and the largest one. */
+const SMALLEST_SINGLE = 0x3810000000000000n, LARGEST_SINGLE = 0x47efffffe0000000n, TWO_63_SINGLE = 0x5f000000n, TWO_63 = 0x43e0000000000000n;
+
+export interface FloatLocals { readonly result: number; readonly flags: number }
+
+/** Evaluates a float node into a local. `leave`: what to do instead of the exact reading. */
+export function emitFloat(emitter: Emitter, node: FloatExpr, leave: (() => void) | undefined): FloatLocals {
+  const { code } = emitter;
+  const args = node.arguments.map((argument) => pushArgument(emitter, argument));
+  const result = emitter.temporary(node.width === 128 ? V128 : node.width === 64 ? I64 : I32);
+  const flags = emitter.temporary(I32);
+  const fast = new FastPath(emitter, node, args);
+  fast.compute();
+  code.set(result);
+  code.i32(0);
+  code.set(flags);
+  if (fast.isCertain) return { result, flags };
+  fast.pushTrusted();
+  code.op(Op.i32Eqz);
+  code.if();
+  if (fast.hasSecondLook) {
+    fast.pushSecondLook();
+    code.op(Op.i32Eqz);
+    code.if();
+  }
+  if (leave) leave();
+  else callExact(emitter, node, args, result, flags);
+  if (fast.hasSecondLook) code.end();
+  code.end();
+  return { result, flags };
+}
+
+/** A local of type v128 with the lanes; what is shorter is repeated, so that all lanes may be looked at. */
+function pushArgument(emitter: Emitter, argument: Expr): number {
+  const local = emitter.temporary(V128);
+  if (argument.width === 128) emitter.pushVector(argument);
+  else {
+    emitter.push(argument);
+    emitter.code.simd(argument.width === 64 ? Simd.splat64 : Simd.splat32);
+  }
+  emitter.code.set(local);
+  return local;
+}
+
+function callExact(emitter: Emitter, { word, format, width, arguments: sources }: FloatExpr, args: readonly number[], result: number, flags: number): void {
+  const { code } = emitter;
+  args.forEach((local, number) => {
+    code.i32(0);
+    code.get(local);
+    code.simdMemory(Simd.store, FLOAT_ARGUMENTS + 16 * number);
+  });
+  code.i32(emitter.functions.floatSlot(word, format, width, sources.map((each) => each.width)));
+  code.callIndirect(emitter.module.type([], [I32]));
+  code.set(flags);
+  code.i32(0);
+  if (width === 128) code.simdMemory(Simd.load, FLOAT_RESULT);
+  else code.load(width === 64 ? Op.i64Load : Op.i32Load, FLOAT_RESULT);
+  code.set(result);
+}
+
+const repeat = (lane: 32 | 64, value: bigint): number[] =>
+  Array.from({ length: 16 }, (_, at) => Number((value >> BigInt(8 * (at % (lane / 8)))) & 0xffn));
+
+const comparisons: Readonly<Partial<Record<FloatWord, keyof Lanes>>> = {
+  equal: 'eq', less: 'lt', lessOrEqual: 'le', notEqual: 'ne', notLess: 'ge', notLessOrEqual: 'gt',
+};
+const arithmetic: Readonly<Partial<Record<FloatWord, keyof Lanes>>> = { add: 'add', subtract: 'sub', multiply: 'mul', divide: 'div' };
+
+class FastPath {
+  readonly hasSecondLook: boolean;
+  /** The result needs no proof. */
+  readonly isCertain: boolean;
+  private readonly emitter: Emitter;
+  private readonly code: Code;
+  private readonly node: FloatExpr;
+  private readonly args: readonly number[];
+  private readonly lanes: Lanes;
+  /** Locals: the result as a vector, absolute values. */
+  private vector = -1;
+  private readonly absolute: number[] = [];
+  private absoluteResult = -1;
+
+  constructor(emitter: Emitter, node: FloatExpr, args: readonly number[]) {
+    this.emitter = emitter;
+    this.code = emitter.code;
+    this.node = node;
+    this.args = args;
+    this.lanes = byFormat[node.word === 'toSingle' ? 64 : node.word === 'toDouble' ? 32 : node.format];
+    this.hasSecondLook = node.word in arithmetic;
+    this.isCertain = node.word === 'fromSigned32' && node.format === 64;
+  }
+
+  private get(number: number): void { this.code.get(this.args[number]!); }
+  private op(name: keyof Lanes): void { this.code.simd(this.lanes[name] as number); }
+  private constant(value: bigint): void { this.code.simd(Simd.constant, ...repeat(this.lanes.lane, value)); }
+
+  /** From a vector on the stack to the form of the result. */
+  private finish(): void {
+    const { width } = this.node;
+    this.vector = this.emitter.temporary(V128);
+    this.code.tee(this.vector);
+    if (width < 128) this.code.simd(width === 64 ? Simd.extract64 : Simd.extract32, 0);
+  }
+
+  compute(): void {
+    const { word, format } = this.node, { code } = this;
+    const operation = arithmetic[word], comparison = comparisons[word];
+    if (operation || comparison) {
+      this.get(0);
+      this.get(1);
+      this.op((operation ?? comparison)!);
+      return this.finish();
+    }
+    switch (word) {
+      case 'squareRoot':
+        this.get(0);
+        this.op('sqrt');
+        return this.finish();
+      case 'minimum': case 'maximum':
+        // The second operand unless the first is really beyond it.
+        this.get(1);
+        this.get(0);
+        this.op(word === 'minimum' ? 'pmin' : 'pmax');
+        return this.finish();
+      case 'unordered': case 'ordered':
+        this.constant(word === 'ordered' ? (1n << BigInt(format)) - 1n : 0n);
+        return this.finish();
+      case 'order': case 'orderQuiet':
+        for (const name of ['lt', 'eq'] as const) {
+          this.get(0);
+          this.get(1);
+          this.op(name);
+          this.op('bitmask');
+          code.i32(1);
+          code.op(Op.i32And);
+        }
+        code.i32(6);
+        code.op(Op.i32Shl);
+        return code.op(Op.i32Or);
+      case 'fromSigned32':
+        this.get(0);
+        code.simd(format === 32 ? F32_FROM_I32 : F64_FROM_I32);
+        return this.finish();
+      case 'fromSigned64':
+        this.get(0);
+        code.simd(Simd.extract64, 0);
+        code.op(format === 32 ? Scalar.f32FromI64 : Scalar.f64FromI64);
+        return code.op(format === 32 ? Scalar.f32ToBits : Scalar.f64ToBits);
+      case 'toSingle': case 'toDouble':
+        this.get(0);
+        code.simd(word === 'toSingle' ? TO_SINGLE : TO_DOUBLE);
+        return this.finish();
+      case 'toSigned64': case 'truncateTo64':
+        this.pushScalar();
+        code.byte(0xfc);
+        return code.byte(format === 32 ? 4 : 6);
+      default:
+        this.pushIntegral();
+        code.simd(format === 32 ? TO_I32_FROM_F32 : TO_I32_FROM_F64);
+        return this.finish();
+    }
+  }
+
+  /** The argument as f32 or f64, rounded to an integer where the word rounds. */
+  private pushScalar(): void {
+    const { code } = this, single = this.node.format === 32;
+    this.get(0);
+    code.simd(single ? Simd.extract32 : Simd.extract64, 0);
+    code.op(single ? Scalar.f32FromBits : Scalar.f64FromBits);
+    if (this.node.word === 'toSigned64') code.op(single ? Scalar.nearest32 : Scalar.nearest64);
+  }
+  private pushIntegral(): void {
+    this.get(0);
+    if (this.node.word === 'toSigned32') this.op('nearest');
+  }
+
+  /** Rounding to nearest, all exceptions masked, neither DAZ nor FTZ, and the inexact flag is set. */
+  private pushPlainControl(): void {
+    const { code } = this;
+    code.i32(0);
+    code.load(Op.i32Load, placeOf('mxcsr'));
+    code.i32(0xffe0);
+    code.op(Op.i32And);
+    code.i32(0x1fa0);
+    code.op(Op.i32Eq);
+  }
+  /** All lanes of the mask on the stack hold. */
+  private pushAll(): void {
+    this.op('bitmask');
+    this.code.i32(this.lanes.full);
+    this.code.op(Op.i32Eq);
+  }
+
+  private pushAbsolute(number: number): void {
+    const known = this.absolute[number];
+    if (known !== undefined) return this.code.get(known);
+    const local = this.emitter.temporary(V128);
+    this.get(number);
+    this.op('abs');
+    this.code.tee(local);
+    this.absolute[number] = local;
+  }
+  private pushAbsoluteResult(): void {
+    if (this.absoluteResult >= 0) return this.code.get(this.absoluteResult);
+    this.absoluteResult = this.emitter.temporary(V128);
+    this.code.get(this.vector);
+    this.op('abs');
+    this.code.tee(this.absoluteResult);
+  }
+  /** Neither NaN nor denormal. */
+  private pushOrdinary(number: number): void {
+    this.pushAbsolute(number);
+    this.constant(this.lanes.smallest);
+    this.op('ge');
+    this.pushAbsolute(number);
+    this.constant(0n);
+    this.op('eq');
+    this.code.simd(Simd.or);
+  }
+  /** Above the smallest normal number, which a tiny one may have been rounded to, and finite. */
+  private pushNormalResult(): void {
+    this.pushAbsoluteResult();
+    this.constant(this.lanes.smallest);
+    this.op('gt');
+    this.pushAbsoluteResult();
+    this.constant(this.lanes.infinity);
+    this.op('lt');
+    this.code.simd(Simd.and);
+  }
+
+  /** Whether the result, and the silence about exceptions, are right beyond doubt. */
+  pushTrusted(): void {
+    const { word, format } = this.node, { code } = this;
+    if (word in arithmetic) {
+      // All three are normal numbers.
+      this.pushAbsolute(0);
+      this.pushAbsolute(1);
+      this.op('pmin');
+      this.pushAbsoluteResult();
+      this.op('pmin');
+      this.constant(this.lanes.smallest);
+      this.op('gt');
+      this.pushAbsoluteResult();
+      this.constant(this.lanes.infinity);
+      this.op('lt');
+      code.simd(Simd.and);
+      this.pushAll();
+      this.pushPlainControl();
+      return code.op(Op.i32And);
+    }
+    switch (word) {
+      case 'squareRoot':
+        // Positive and normal, or a zero.
+        this.get(0);
+        this.constant(this.lanes.smallest);
+        this.op('ge');
+        this.get(0);
+        this.constant(this.lanes.infinity);
+        this.op('lt');
+        code.simd(Simd.and);
+        this.get(0);
+        this.constant(0n);
+        this.op('eq');
+        code.simd(Simd.or);
+        this.pushAll();
+        break;
+      case 'fromSigned32': case 'fromSigned64': return this.pushPlainControl();
+      case 'toSingle':
+        this.pushAbsolute(0);
+        this.constant(SMALLEST_SINGLE);
+        this.op('gt');
+        this.pushAbsolute(0);
+        this.constant(LARGEST_SINGLE);
+        this.op('le');
+        code.simd(Simd.and);
+        this.pushAbsolute(0);
+        this.constant(0n);
+        this.op('eq');
+        code.simd(Simd.or);
+        this.pushAll();
+        break;
+      case 'toSigned64': case 'truncateTo64':
+        this.pushScalar();
+        code.op(format === 32 ? Scalar.abs32 : Scalar.abs64);
+        if (format === 32) code.i32(Number(TWO_63_SINGLE));
+        else code.i64(TWO_63);
+        code.op(format === 32 ? Scalar.f32FromBits : Scalar.f64FromBits);
+        code.op(format === 32 ? Scalar.lt32 : Scalar.lt64);
+        break;
+      case 'toSigned32': case 'truncateTo32':
+        this.pushIntegral();
+        this.op('abs');
+        this.constant(this.lanes.two31);
+        this.op('lt');
+        this.pushAll();
+        break;
+      case 'toDouble':
+        this.pushOrdinary(0);
+        return this.pushAll();
+      default:
+        // Comparisons raise nothing for ordinary operands, and do not round.
+        this.pushOrdinary(0);
+        this.pushOrdinary(1);
+        code.simd(Simd.and);
+        return this.pushAll();
+    }
+    this.pushPlainControl();
+    code.op(Op.i32And);
+  }
+
+  /** The same where zeros take part: one that comes out must be exact. */
+  pushSecondLook(): void {
+    const { word } = this.node, { code } = this;
+    this.pushOrdinary(0);
+    this.pushOrdinary(1);
+    code.simd(Simd.and);
+    this.pushNormalResult();
+    this.pushAbsoluteResult();
+    this.constant(0n);
+    this.op('eq');
+    if (word === 'multiply' || word === 'divide') {
+      this.pushAbsolute(0);
+      if (word === 'multiply') {
+        this.pushAbsolute(1);
+        this.op('pmin');
+      }
+      this.constant(0n);
+      this.op('eq');
+      code.simd(Simd.and);
+    }
+    code.simd(Simd.or);
+    code.simd(Simd.and);
+    this.pushAll();
+    this.pushPlainControl();
+    code.op(Op.i32And);
+  }
+}
