@@ -3,12 +3,6 @@
 /** Milliseconds from an arbitrary moment, for durations. */
 export const nowMs = (): number => performance.now();
 
-/** CPU time of this process so far, all threads, in seconds. */
-export function cpuSeconds(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1e6;
-}
-
 /** Now, as text for a journal's header: UTC, to the second. */
 export const timestamp = (): string => new Date().toISOString().replace(/\.\d+/, '');
 

@@ -1,25 +1,23 @@
 // The host's files. Failures become a UserError that names the file and says what to do.
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { UserError } from './errors.ts';
 
 const advice: Readonly<Record<string, string>> = {
   ENOENT: 'Check the path.',
   EACCES: 'Check the permissions of the file and of its folder.',
   EISDIR: 'Name a file, not a folder.',
-  ENOSPC: 'Free some space, or write to another disk.',
 };
 const problems: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file',
   EACCES: 'access is denied',
   EISDIR: 'it is a folder',
   ENOTDIR: 'a part of its path is not a folder',
-  ENOSPC: 'the disk is full',
 };
 
-/** The error that the system gave for `path`, as the user should read it. */
-function worldError(action: string, path: string, error: unknown): UserError {
+/** The error that the system gave for reading `path`, as the user should see it. */
+function worldError(path: string, error: unknown): UserError {
   const code = (error as NodeJS.ErrnoException).code ?? 'EIO';
-  return new UserError(code, `Cannot ${action} ${path}: ${problems[code] ?? (error as Error).message}.`, advice[code] ?? 'Check the path.');
+  return new UserError(code, `Cannot read ${path}: ${problems[code] ?? (error as Error).message}.`, advice[code] ?? 'Check the path.');
 }
 
 export function readFile(path: string, maximumBytes = Infinity): Uint8Array {
@@ -30,17 +28,9 @@ export function readFile(path: string, maximumBytes = Infinity): Uint8Array {
     size = stat.size;
     if (size <= maximumBytes) return readFileSync(path);
   } catch (error) {
-    throw worldError('read', path, error);
+    throw worldError(path, error);
   }
   throw new UserError('EFBIG', `${path} has ${size} bytes, more than the ${maximumBytes} that can be used here.`, 'Is it the right file?');
-}
-
-export function writeFile(path: string, content: string | Uint8Array): void {
-  try {
-    writeFileSync(path, content);
-  } catch (error) {
-    throw worldError('write', path, error);
-  }
 }
 
 export const fileExists = (path: string): boolean => existsSync(path);
