@@ -50,3 +50,29 @@ export function setRflags(cpu: Cpu, value: number): void {
 }
 /** Rewrites the lazy flags canonically: before a digest, a snapshot or a comparison. */
 export const canonicaliseFlags = (cpu: Cpu): void => setArithmeticFlags(cpu, arithmeticFlags(cpu));
+
+// ── The same for a vCPU that is a value ──
+
+interface LazyFlags { readonly flagResult: bigint; readonly flagCarries: number; readonly rflagsSystem: number }
+
+/** RFLAGS of a state value. */
+export function rflagsOf({ flagResult, flagCarries, rflagsSystem }: LazyFlags): number {
+  const negative = (flagResult >> 63n & 1n) !== 0n;
+  return rflagsSystem | flagCarries >>> 31
+    | (evenParity(Number(flagResult & 0xffn) ^ flagCarries >>> 8 & 0xff) ? PF : 0)
+    | (flagCarries >>> 3 & 1) << 4
+    | (flagResult === 0n ? ZF : 0)
+    | (negative !== ((flagCarries & 1) !== 0) ? SF : 0)
+    | (flagCarries >>> 31 ^ flagCarries >>> 30 & 1) << 11;
+}
+
+/** The fields that stand for RFLAGS, canonical. */
+export function flagFields(rflags: number): LazyFlags {
+  const zero = (rflags & ZF) !== 0, carry = (rflags & CF) !== 0, overflow = (rflags & OF) !== 0;
+  return {
+    flagResult: zero ? 0n : 1n,
+    flagCarries: ((carry ? 0x80000000 : 0) | (carry !== overflow ? 0x40000000 : 0) | (rflags & AF ? 8 : 0)
+      | (zero !== ((rflags & PF) !== 0) ? 0x100 : 0) | (rflags & SF ? 1 : 0)) >>> 0,
+    rflagsSystem: ((rflags & ~ARITHMETIC) | 2) >>> 0,
+  };
+}

@@ -51,7 +51,7 @@ export const fields = {
   pending: u32(),
   /** Vector of the external interrupt that `Pending.interrupt` announces. */
   pendingVector: u32(),
-  /** 1 while in system-management mode. */
+  /** Bits of `Smm`: 0 outside system-management mode. */
   smm: u32(),
   /** 1 while a nested guest runs. */
   guestMode: u32(),
@@ -87,6 +87,8 @@ export type SegmentRegister = (typeof segmentRegisters)[number];
 export const SEGMENT_SIZE = 24;
 
 export const Activity = { running: 0, halted: 1, waitForSipi: 2, shutdown: 3 } as const;
+/** In system-management mode; NMIs were blocked already when the SMI came; it came while a nested guest ran. */
+export const Smm = { active: 1, nmiWasBlocked: 2, fromGuest: 4 } as const;
 export const Pending = { nmi: 1, smi: 2, init: 4, interrupt: 8 } as const;
 
 /** Larger bodies, byte length of each. ZMM 0..31, x87 0..7 in 16-byte slots (physical), opmasks 0..7; `slowValue` is scratch. */

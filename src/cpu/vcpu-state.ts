@@ -1,7 +1,7 @@
 // A vCPU as an immutable value: a private copy of the architectural part of the vCPU file, with a typed getter per field.
 // Transitions take one and return another; `vm/run.ts` makes it from the file and applies it to the file. A copy costs a fraction
 // of a microsecond because the vector registers, which no transition touches, stay behind.
-import { VCPU_FILE, areaPlaces, fieldPlaces, placeOfSegment, segmentRegisters, SEGMENT_ATTRIBUTES, SEGMENT_BASE, SEGMENT_LIMIT, SEGMENT_SELECTOR } from './state.ts';
+import { bindCpu, resetCpu, VCPU_FILE, VCPU_FILE_SIZE, areaPlaces, fieldPlaces, placeOfSegment, segmentRegisters, SEGMENT_ATTRIBUTES, SEGMENT_BASE, SEGMENT_LIMIT, SEGMENT_SELECTOR } from './state.ts';
 import type { Cpu, FieldName, Segment, SegmentRegister } from './state.ts';
 
 /** The copied part: fields, segments and the nested areas lie before the vector registers. */
@@ -94,6 +94,13 @@ function putSegment(state: State, index: number, segment: Segment): void {
   u32[(at + SEGMENT_ATTRIBUTES) >> 2] = segment.attributes;
   u64[(at + SEGMENT_BASE) >> 3] = segment.base;
   u32[(at + SEGMENT_LIMIT) >> 2] = segment.limit;
+}
+
+/** A vCPU after RESET (APM Vol. 2, table 14-1). */
+export function resetVcpu(): VcpuState {
+  const cpu = bindCpu(new ArrayBuffer(VCPU_FILE + VCPU_FILE_SIZE));
+  resetCpu(cpu);
+  return captureVcpu(cpu);
 }
 
 /** The active vCPU file as a value. */

@@ -24,6 +24,39 @@ export const behaviours = {
     },
     default: 'ends-at-once',
   },
+  'smm.io-restart': {
+    sentence: 'Whether RSM can execute again the I/O instruction that an SMI came with (bit 16 of the SMM revision identifier).',
+    values: {
+      restart: 'APM Vol. 2, 10.2.6; SDM Vol. 3, 34.12: FFh in the I/O restart byte of the save area executes it again',
+      absent: 'KVM and QEMU: the revision identifier is 00020064h (00020000h without long mode), the restart fields are 0 and not looked at (arch/x86/kvm/smm.c)',
+    },
+    default: 'restart',
+  },
+  'smm.auto-halt-restart': {
+    sentence: 'Whether the save area says that an SMI ended a HLT, and RSM halts again.',
+    values: {
+      restart: 'APM Vol. 2, 10.2.5; SDM Vol. 3, 34.10: the auto-halt byte is 1, and while it stays 1 RSM returns to the HLT',
+      absent: 'KVM: the byte is 0 and not looked at; RSM goes on behind the HLT (arch/x86/kvm/smm.c)',
+    },
+    default: 'restart',
+  },
+  'smm.interrupt-shadow': {
+    sentence: 'What becomes of an SMI that arrives in the shadow of STI, MOV SS or POP SS.',
+    values: {
+      held: 'SDM Vol. 2, "STI" and "MOV" allow it: the SMI waits until the instruction after them is done',
+      saved: 'KVM since 6.2 (fb28875fd7da, "KVM: x86: smm: preserve interrupt shadow in SMRAM"): taken at once, the shadow is in the save area and RSM restores it',
+      lost: 'KVM before 6.2: taken at once, RSM returns without the shadow',
+    },
+    default: 'held',
+  },
+  'smm.smbase-alignment': {
+    sentence: 'Whether RSM shuts down when the SMBASE in the save area is not a multiple of 32 KiB.',
+    values: {
+      any: 'SDM Vol. 3, 34.11: processors from P6 on take any value; KVM takes any value',
+      '32-kib': 'SDM Vol. 3, 34.11: the Intel486 and the Pentium shut down',
+    },
+    default: 'any',
+  },
 } as const satisfies Record<string, Behaviour>;
 
 export type BehaviourId = keyof typeof behaviours;

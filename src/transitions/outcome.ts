@@ -13,13 +13,18 @@ export interface ReadonlyMemory {
 }
 
 export interface Context {
+  /** As the vCPU sees it now: in system-management mode with SMRAM. */
   readonly memory: ReadonlyMemory;
+  /** As it is outside system-management mode; absent: the same. */
+  readonly outside?: ReadonlyMemory;
   readonly capability: Capabilities;
 }
 
 export interface MemoryWrite {
   readonly physical: number;
   readonly bytes: Uint8Array;
+  /** To memory as system-management mode sees it, whatever mode the vCPU is in. */
+  readonly smram?: true;
 }
 
 /** A fault that the instruction causing the transition raises instead (VMRUN's #GP). */
@@ -30,7 +35,7 @@ export interface InstructionFault {
 
 export interface TransitionOutcome {
   readonly after: VcpuState;
-  /** Stores to guest-physical memory (or to SMRAM when `smram`). */
+  /** Stores to guest-physical memory. */
   readonly writes: readonly MemoryWrite[];
   /** Every consistency check that was evaluated. */
   readonly checks: readonly CheckResult[];
