@@ -15,6 +15,7 @@ const programs = {
   test: ['dist/tools/test.js'],
   bench: ['dist/tools/bench.js'],
   vectors: ['dist/tools/vectors.js'],
+  'kvm-unit-tests': ['dist/tools/kvm-unit-tests.js'],
   retro: ['dist/src/cli/main.js'],
 };
 
