@@ -432,13 +432,18 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     }
     const instruction = found as Instruction;
     instructions[indexOf(record)] = instruction;
+    const unusable = meaningOf(instruction.mnemonic) ? unitFault(instruction, mode.units) : 0;
+    if (unusable !== 0) {
+      setSlot(record, Slot.undecodable);
+      return word(record, Field.place, unusable);
+    }
     if (isSystem(instruction.mnemonic)) return setSlot(record, Slot.system);
     const direct = instruction.operands[0]?.kind === 'relative' ? isValidTarget(context, targetOf(instruction, next)) : true;
     const hasRelative = instruction.operands[0]?.kind === 'relative';
     const shape = shapeOf(instruction, mode, hasRelative && direct);
     if (!shape) {
       setSlot(record, Slot.undecodable);
-      return word(record, Field.place, meaningOf(instruction.mnemonic) && unitFault(instruction, mode.units) || UD);
+      return word(record, Field.place, UD);
     }
     setSlot(record, handlers.slotOf(shape));
     fillOperands(record, instruction, next);

@@ -629,6 +629,10 @@ function leaveIfTaken(handler: Handler, slow: number | undefined): void {
     relook(handler, slow, () => { code.get(jump.target); });
     code.get(jump.record);
     code.if();
+    // Whoever forms regions wants to know where it went.
+    code.get(RECORD);
+    code.get(jump.record);
+    code.store(Op.i32Store, skip + Field.taken);
     dispatchTo(code, type, () => { code.get(jump.record); }, handler);
     code.end();
     code.get(jump.target);

@@ -42,7 +42,7 @@ export const Field = {
   plain: 4,
   /** Byte addresses of up to three register operands. */
   place: 8,
-  /** The record that a taken branch continues with. */
+  /** The record that a taken branch continues with; that an indirect one continued with the last time. */
   taken: 20,
   /** u64: an immediate, or the target of a direct branch. */
   immediate: 24,

@@ -11,7 +11,9 @@ import { shapeOf } from './shapes.ts';
 import { canHaveRegions, packEntry, packTarget, relativeTarget, translatable, translateRegion, type SourceBlock, type SourceInstruction } from './translator.ts';
 
 /** Bounds of one region: V8's optimizing compiler is worse than linear in the size of a function. */
-const MOST_BLOCKS = 96, MOST_INSTRUCTIONS = 700, LONGEST_BLOCK = 64;
+const MOST_BLOCKS = 128, MOST_INSTRUCTIONS = 700, LONGEST_BLOCK = 64;
+/** A function of so many blocks that calls nothing is made anew for each caller in a region. */
+const SMALL_LEAF = 8;
 /** A page whose regions were dropped so often keeps to the interpreter: its code changes all the time. */
 const MOST_DROPS = 16;
 
@@ -26,6 +28,9 @@ interface Region {
   /** Entry records, with the handlers that they had. */
   readonly entries: readonly { readonly record: number; readonly handler: number }[];
 }
+
+/** A block with its place: `shared` when it is not for one caller alone. */
+interface FormedBlock extends SourceBlock { readonly offset: number; readonly end: number; readonly shared: boolean }
 
 export interface Regions {
   /** A slice ended at `offset` of `page`: perhaps translate what is there. False: look again soon, there is something to gain. */
@@ -113,12 +118,8 @@ export function createRegions({ memory, u32, u16, table, core, handlers, instruc
   }
 
   /** Basic blocks of decoded code that the head reaches inside the page. */
-  function form(page: Page, head: number): SourceBlock[] {
+  function form(page: Page, head: number): FormedBlock[] {
     const { mode } = page.context;
-    const offsetOf = (rip: bigint): number => {
-      const offset = rip - page.start;
-      return offset >= 0n && offset < 0x1000n ? Number(offset) : -1;
-    };
     const sources = new Map<number, SourceInstruction>(), leaders = new Set<number>();
     const work = [head];
     let total = 0;
@@ -141,36 +142,99 @@ export function createRegions({ memory, u32, u16, table, core, handlers, instruc
           break;
         }
         if (source.outcome.branch) {
-          if (source.instruction.operands[0]?.kind === 'relative') work.push(offsetOf(relativeTarget(source, mode)));
-          else if (isIndirect(source)) work.push(...findJumpTargets());
+          if (source.instruction.operands[0]?.kind === 'relative') work.push(offsetIn(page, relativeTarget(source, mode)));
+          else if (source.instruction.mnemonic === 'CALL') work.push(lastTarget(page, source));
+          else if (source.instruction.mnemonic !== 'RET') work.push(...findJumpTargets());
           if (source.instruction.mnemonic !== 'JMP' && source.instruction.mnemonic !== 'RET') work.push(behind);
           break;
         }
         offset = behind;
       }
     }
-    const blocks: SourceBlock[] = [];
+    // Long runs are cut, so that no block needs a large budget.
     for (const leader of leaders) {
-      const instructions: SourceInstruction[] = [];
       let offset = leader;
-      for (let source = sources.get(offset); source; source = sources.get(offset)) {
+      for (let length = 0; length < LONGEST_BLOCK && sources.has(offset) && (length === 0 || !leaders.has(offset)); length++) offset += sources.get(offset)!.instruction.length;
+      if (sources.has(offset)) leaders.add(offset);
+    }
+    return instantiate(page, head, leaders, sources, findJumpTargets);
+  }
+
+  /** Makes blocks of leaders: once for each known caller, so that a return in the region is a comparison and a jump. */
+  function instantiate(
+    page: Page, head: number, leaders: ReadonlySet<number>, sources: ReadonlyMap<number, SourceInstruction>, findJumpTargets: () => readonly number[],
+  ): FormedBlock[] {
+    const { mode } = page.context;
+    const numbers = new Map<string, number>(), work: { leader: number; returns: readonly number[] }[] = [];
+    const numberOf = (leader: number, returns: readonly number[]): number => {
+      if (!leaders.has(leader) || !sources.has(leader)) return -1;
+      const key = `${leader}/${returns.join()}`, known = numbers.get(key);
+      if (known !== undefined) return known;
+      if (work.length >= MOST_BLOCKS) return returns.length > 0 ? numberOf(leader, []) : -1;
+      numbers.set(key, work.length);
+      return work.push({ leader, returns }) - 1;
+    };
+    numberOf(head, []);
+    const blocks: FormedBlock[] = [];
+    for (const { leader, returns } of work) {
+      const instructions: SourceInstruction[] = [];
+      let end = leader;
+      for (let source = sources.get(end); source; source = sources.get(end)) {
         instructions.push(source);
-        offset += source.instruction.length;
-        if (source.outcome.branch || !translatable(source) || leaders.has(offset)) break;
-        if (instructions.length === LONGEST_BLOCK) {
-          if (sources.has(offset)) leaders.add(offset);
-          break;
-        }
+        end += source.instruction.length;
+        if (source.outcome.branch || !translatable(source) || leaders.has(end) || instructions.length === LONGEST_BLOCK) break;
       }
-      if (instructions.length === 0) continue;
-      const mayGoTo = isIndirect(instructions.at(-1)!) ? findJumpTargets().map((each) => page.start + BigInt(each)) : [];
-      blocks.push({ instructions, end: page.start + BigInt(offset), mayGoTo });
+      const last = instructions.at(-1)!, { mnemonic, operands } = last.instruction;
+      const callee = (target: number): number => isSmallLeaf(page, target, sources) ? numberOf(target, [end]) : numberOf(target, []);
+      const at = (offset: number, block: number) => ({ target: page.start + BigInt(offset), block });
+      let taken = -1, behind = -1, expected: SourceBlock['expected'] = [], mayGoTo: readonly number[] = [];
+      if (!translatable(last)) numberOf(end, []);
+      else if (!last.outcome.branch) behind = numberOf(end, returns);
+      else if (operands[0]?.kind === 'relative') {
+        const target = offsetIn(page, relativeTarget(last, mode));
+        taken = mnemonic === 'CALL' ? callee(target) : numberOf(target, returns);
+        if (last.outcome.branch.when) behind = numberOf(end, returns);
+      } else if (mnemonic === 'RET') {
+        // The caller is one without a known caller of its own, or is given up as such here.
+        if (returns.length > 0) expected = [at(returns[0]!, numberOf(returns[0]!, []))];
+      } else if (mnemonic === 'CALL') {
+        const before = lastTarget(page, last);
+        if (before >= 0) expected = [at(before, callee(before))];
+      } else mayGoTo = findJumpTargets().map((offset) => numberOf(offset, []));
+      if (mnemonic === 'CALL') behind = numberOf(end, []);
+      blocks.push({ instructions, taken, behind, expected, mayGoTo, offset: leader, end, shared: returns.length === 0 });
     }
     return blocks;
   }
 
-  const isIndirect = ({ instruction, outcome }: SourceInstruction): boolean =>
-    outcome.branch !== undefined && instruction.operands[0]?.kind !== 'relative' && instruction.mnemonic !== 'RET';
+  /** Whether what begins at an offset comes to its returns within a few blocks and calls nothing. */
+  function isSmallLeaf(page: Page, start: number, sources: ReadonlyMap<number, SourceInstruction>): boolean {
+    const seen = new Set<number>(), work = [start];
+    let transfers = 0;
+    for (let offset = work.pop(); offset !== undefined; offset = work.pop()) {
+      while (!seen.has(offset)) {
+        const source = sources.get(offset);
+        if (!source || !translatable(source)) break;
+        seen.add(offset);
+        const { mnemonic, operands, length } = source.instruction;
+        offset += length;
+        if (!source.outcome.branch) continue;
+        if (mnemonic === 'CALL' || (mnemonic === 'JMP' && operands[0]?.kind !== 'relative') || ++transfers > SMALL_LEAF) return false;
+        if (mnemonic === 'RET') break;
+        work.push(offsetIn(page, relativeTarget(source, page.context.mode)));
+        if (mnemonic === 'JMP') break;
+      }
+    }
+    return true;
+  }
+
+  const offsetIn = (page: Page, rip: bigint): number => rip >= page.start && rip < page.start + 0x1000n ? Number(rip - page.start) : -1;
+
+  /** Where an indirect branch went the last time, when that is in its page. */
+  function lastTarget(page: Page, { record }: SourceInstruction): number {
+    const target = u32[(record + Field.taken) >> 2]!;
+    return target === 0 ? -1 : page.records.indexOf(target);
+  }
 
   /** Whether a decoded call ends at an offset. */
   function isReturnSite(page: Page, offset: number): boolean {
@@ -184,26 +248,23 @@ export function createRegions({ memory, u32, u16, table, core, handlers, instruc
 
   /** Blocks that are worth an entry: the head, what loops come back to, where calls return, where indirect jumps go, and what follows an
    * instruction that the interpreter does. Anything else would only make loops look where they are entered. */
-  function entriesOf(page: Page, blocks: readonly SourceBlock[]): number[] {
-    const offsets = blocks.map(({ instructions }) => Number(instructions[0]!.rip - page.start));
-    const wanted = new Set([offsets[0]!, ...targetsIn(page)]);
+  function entriesOf(page: Page, blocks: readonly FormedBlock[]): number[] {
+    const wanted = new Set([blocks[0]!.offset, ...targetsIn(page)]);
     for (const { instructions, end } of blocks) {
-      const last = instructions.at(-1)!, behind = Number(end - page.start);
-      if (!translatable(last) || last.instruction.mnemonic === 'CALL') wanted.add(behind);
+      const last = instructions.at(-1)!;
+      if (!translatable(last) || last.instruction.mnemonic === 'CALL') wanted.add(end);
       if (last.instruction.operands[0]?.kind !== 'relative') continue;
-      const target = Number(relativeTarget(last, page.context.mode) - page.start);
-      if (target < behind || last.instruction.mnemonic === 'CALL') wanted.add(target);
+      const target = offsetIn(page, relativeTarget(last, page.context.mode));
+      if (target < end || last.instruction.mnemonic === 'CALL') wanted.add(target);
     }
-    return blocks.flatMap(({ instructions: [first] }, number) => (translatable(first!) && wanted.has(offsets[number]!) ? [number] : []));
+    return blocks.flatMap(({ instructions: [first], offset, shared }, number) => (shared && translatable(first!) && wanted.has(offset) ? [number] : []));
   }
 
   /** Whether there was something to translate. */
   function translate(page: Page, head: number): boolean {
     const blocks = form(page, head);
     if (blocks.length === 0 || !translatable(blocks[0]!.instructions[0]!)) return false;
-    const offset = (block: SourceBlock): number => Number(block.instructions[0]!.rip - page.start);
-    const last = Math.max(...blocks.map(({ end }) => Number(end - page.start)));
-    const first = Math.min(...blocks.map(offset));
+    const last = Math.max(...blocks.map(({ end }) => end)), first = Math.min(...blocks.map(({ offset }) => offset));
     const covered = new Set(blocks.flatMap(({ instructions }) => instructions.filter(translatable).map(({ rip }) => Number(rip - page.start))));
     // An older region that this one contains gives way; entries that belong to another stay with it.
     const others = byPage.get(page) ?? [];

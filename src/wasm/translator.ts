@@ -36,13 +36,18 @@ export interface SourceInstruction {
   readonly displace: Expr | undefined;
 }
 
-/** A decoded basic block: ends before the next block, or with a transfer of control, or before what cannot be translated. */
+/** A decoded basic block: ends before the next block, or with a transfer of control, or before what cannot be translated. The blocks that it
+ * goes to are given by number, -1 for what is not in the region; one piece of code may be several blocks, for callers that are known. */
 export interface SourceBlock {
   readonly instructions: readonly SourceInstruction[];
-  /** Offset behind the last instruction: where it falls through to. */
-  readonly end: bigint;
-  /** Where an indirect jump or call at its end has been seen to go. */
-  readonly mayGoTo: readonly bigint[];
+  /** Of a direct branch. */
+  readonly taken: number;
+  /** What follows when nothing branches; behind a call, where it returns to. */
+  readonly behind: number;
+  /** Where an indirect branch most likely goes: compared first. */
+  readonly expected: readonly { readonly target: bigint; readonly block: number }[];
+  /** Where else an indirect branch has been seen to go. */
+  readonly mayGoTo: readonly number[];
 }
 
 /** Regions are for flat segments: no base to add and no limit to check but for FS and GS; and misaligned accesses are legal. */
@@ -109,17 +114,14 @@ function deadFlags({ instructions }: SourceBlock): boolean[] {
   return dead;
 }
 
-/** Static successors of a block: offsets. */
-function targetsOf(block: SourceBlock, mode: Mode): bigint[] {
-  const last = block.instructions.at(-1)!;
+/** The blocks that a block jumps to without dispatch. */
+function successorsOf({ instructions, taken, behind, expected }: SourceBlock): number[] {
+  const last = instructions.at(-1)!;
   if (!translatable(last)) return [];
   const { branch } = last.outcome;
-  if (!branch) return [block.end];
-  const operand = last.instruction.operands[0];
-  const targets: bigint[] = [];
-  if (operand?.kind === 'relative') targets.push(relativeTarget(last, mode));
-  if (branch.when) targets.push(block.end);
-  return targets;
+  if (!branch) return [behind];
+  const direct = last.instruction.operands[0]?.kind === 'relative';
+  return [...(direct ? [taken] : expected.map(({ block }) => block)), ...(branch.when ? [behind] : [])];
 }
 
 export function relativeTarget({ instruction, rip }: SourceInstruction, mode: Mode): bigint {
@@ -139,15 +141,11 @@ export function translateRegion(
 ): number {
   const handlerType = module.type(...HANDLER);
   const { code, index } = module.function(handlerType);
-  const numbers = new Map(blocks.map((block, number) => [block.instructions[0]!.rip, number]));
-  const numberOf = (target: bigint): number => numbers.get(target) ?? -1;
-
-  const successors = blocks.map((block) => [...new Set(targetsOf(block, mode).map(numberOf).filter((number) => number >= 0))]);
+  const inRegion = (numbers: readonly number[]): number[] => [...new Set(numbers.filter((number) => number >= 0))];
+  const successors = blocks.map((block) => inRegion(successorsOf(block)));
   // A call returns behind itself, and an indirect jump goes to what it went to: these edges order the blocks, though only dispatch takes them.
-  const ordering = blocks.map((block, number) => {
-    const more = [block.end, ...block.mayGoTo].map(numberOf).filter((each) => each >= 0);
-    return [...new Set([...successors[number]!, ...more])];
-  });
+  const ordering = blocks.map((block, number) => inRegion([...successors[number]!, block.behind, ...block.mayGoTo]));
+  reachFromHead(ordering);
   const isEntry = new Set(entries);
   const predecessorCount = new Array<number>(blocks.length).fill(0);
   for (const targets of successors) for (const target of targets) predecessorCount[target]!++;
@@ -692,7 +690,7 @@ export function translateRegion(
     emitter.begin(rootsOf(outcome));
     const { branch: _, ...rest } = outcome;
     if (instruction.operands[0]?.kind === 'relative') {
-      const taken = numberOf(relativeTarget(last, mode)), behind = numberOf(block.end);
+      const { taken, behind } = block;
       if (!branch.when) {
         if (taken < 0) return leave();
         commit(rest, instruction);
@@ -738,6 +736,20 @@ export function translateRegion(
     code.set(saved);
     if (branch.when) throw new Error('a conditional indirect branch');
     const host = rest.store ? storeHost(rest) : undefined;
+    for (const { target: known, block: number } of block.expected) {
+      if (number < 0) continue;
+      code.get(saved);
+      code.i64(known);
+      code.op(Op.i64Eq);
+      code.if();
+      const flags = pending;
+      emitter.enterScope();
+      commitHeld(rest, host);
+      goTo(number, jump);
+      emitter.leaveScope();
+      pending = flags;
+      code.end();
+    }
     code.get(saved);
     code.set(target);
     goToTarget(dispatch, () => { commitHeld(rest, host); });
@@ -760,8 +772,7 @@ export function translateRegion(
     const block = blocks[number]!;
     emitted.add(number);
     pending = inherited[number];
-    const { instructions } = block;
-    const behind = numberOf(block.end);
+    const { instructions, behind } = block;
     const dead = deadFlags(block);
     unpaid = instructions.length;
     for (const [position, each] of instructions.entries()) {
@@ -815,6 +826,19 @@ export function translateRegion(
   emitStructure(code, structure(ordering, entries), next, blockBody);
   code.op(Op.unreachable);
   return index;
+}
+
+/** Adds edges from the head to what nothing else leads to: blocks that only dispatch enters. */
+function reachFromHead(ordering: number[][]): void {
+  const found = new Set([0]);
+  const spread = (): void => { for (const number of found) for (const target of ordering[number]!) found.add(target); };
+  spread();
+  for (let number = 1; number < ordering.length; number++) {
+    if (found.has(number)) continue;
+    ordering[0]!.push(number);
+    found.add(number);
+    spread();
+  }
 }
 
 /** General registers that a region mentions, and those that it may write. */
