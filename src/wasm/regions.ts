@@ -6,7 +6,7 @@ import type { Page } from './blocks.ts';
 import { importCore, type CoreExports } from './core.ts';
 import { Module } from './encode.ts';
 import type { Handlers } from './handlers.ts';
-import { Field, TRANSLATOR_AREA, TRANSLATOR_AREA_SIZE } from './layout.ts';
+import { Field, RECORD_SIZE, TRANSLATOR_AREA, TRANSLATOR_AREA_SIZE } from './layout.ts';
 import { shapeOf } from './shapes.ts';
 import { canHaveRegions, packEntry, packTarget, relativeTarget, translatable, translateRegion, type SourceBlock, type SourceInstruction } from './translator.ts';
 
@@ -23,7 +23,7 @@ interface Region {
   /** Offsets in the page: first and behind the last byte. */
   readonly start: number;
   readonly end: number;
-  /** Offsets of the instructions that it executes. */
+  /** Offsets of the instructions that it executes, or leaves to the interpreter for good. */
   readonly covered: ReadonlySet<number>;
   /** Entry records, with the handlers that they had. */
   readonly entries: readonly { readonly record: number; readonly handler: number }[];
@@ -77,6 +77,8 @@ export function createRegions({ memory, u32, u16, table, core, handlers, instruc
   function sample(page: Page, offset: number): boolean {
     if (!canHaveRegions(page.context.mode) || (threshold > 0 && (drops.get(page) ?? 0) > MOST_DROPS)) return true;
     if (byPage.get(page)?.some(({ covered }) => covered.has(offset))) return true;
+    const source = sourceAt(page, offset);
+    if (!source || !translatable(source)) return true;
     let places = heat.get(page);
     if (!places) heat.set(page, places = new Map());
     const granule = offset >> 5;
@@ -88,15 +90,13 @@ export function createRegions({ memory, u32, u16, table, core, handlers, instruc
     return !translate(page, headOf(page, offset));
   }
 
-  /** The beginning of the straight run of records that an offset lies in: a sample may fall anywhere in a block. */
+  /** The beginning of the straight run of translatable records that an offset lies in: a sample may fall anywhere in a block. */
   function headOf(page: Page, offset: number): number {
-    let record = page.records[offset]!;
     for (let head = offset; ;) {
-      const before = page.records.lastIndexOf(record - 64, head);
-      const instruction = before >= 0 && record > 64 ? instructionAt(record - 64) : undefined;
-      if (!instruction || before + instruction.length !== head || instruction.operands[0]?.kind === 'relative') return head;
+      const before = page.records.lastIndexOf(page.records[head]! - RECORD_SIZE, head);
+      const source = before >= 0 && page.records[before] !== 0 ? sourceAt(page, before) : undefined;
+      if (!source || before + source.instruction.length !== head || source.outcome.branch || !translatable(source)) return head;
       head = before;
-      record -= 64;
     }
   }
 
@@ -265,7 +265,7 @@ export function createRegions({ memory, u32, u16, table, core, handlers, instruc
     const blocks = form(page, head);
     if (blocks.length === 0 || !translatable(blocks[0]!.instructions[0]!)) return false;
     const last = Math.max(...blocks.map(({ end }) => end)), first = Math.min(...blocks.map(({ offset }) => offset));
-    const covered = new Set(blocks.flatMap(({ instructions }) => instructions.filter(translatable).map(({ rip }) => Number(rip - page.start))));
+    const covered = new Set(blocks.flatMap(({ instructions }) => instructions.map(({ rip }) => Number(rip - page.start))));
     // An older region that this one contains gives way; entries that belong to another stay with it.
     const others = byPage.get(page) ?? [];
     const contained = others.filter((other) => [...other.covered].every((each) => covered.has(each)));
