@@ -41,6 +41,8 @@ export const kinds = {
   MemoryWritten: input({ guestPhysical: 'natural', bytes: 'bytes' }),
   /** A foreign client's answer to a port or MMIO read. */
   ReadCompleted: input({ data: 'bytes' }),
+  /** KVM_SMI on the vCPU. */
+  SystemManagementInterrupt: input({}),
 
   /** What the guest sent to the first serial port: up to the end of a line, to 1024 bytes, or to the next checkpoint. */
   SerialOutput: transition({ bytes: 'bytes' }),

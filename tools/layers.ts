@@ -51,11 +51,6 @@ export const entries = [/^src\/cli\/main\.ts$/, /^tools\/[^/]+\.ts$/];
 
 /** Files that no entry reaches, each with the reason why it is here. */
 export const unreached: Readonly<Record<string, string>> = {
-  'src/cpu/vcpu-state.ts': 'the immutable vCPU value: transitions (nested SVM, SMM) are its first users',
-  'src/transitions/outcome.ts': 'the type of a transition: nested SVM and SMM are its first users',
-  'src/transitions/smm/save-area.ts': 'SMM, until the run loop takes SMIs',
-  'src/transitions/smm/enter.ts': 'SMM, until the run loop takes SMIs',
-  'src/transitions/smm/resume.ts': 'SMM, until the run loop takes SMIs',
   'src/isa/opcodes/absent.ts': 'what has no row, and why: the comparison with iced-x86 holds it to account',
   'src/wasm/webassembly.d.ts': 'declarations that the compiler reads by itself',
 };

@@ -39,6 +39,8 @@ export interface Vcpu {
   interrupt(vector: number): void;
   /** KVM_NMI. */
   nmi(): void;
+  /** KVM_SMI: a system-management interrupt. One that is not taken yet stays one. */
+  smi(): void;
   /** Whether `run` would get anywhere: the vCPU does not sleep (KVM_GET_MP_STATE), or what it sleeps for has come. Where the VM has its
    * interrupt controllers, KVM_RUN sleeps by itself; here it returns with `Hlt`, and the client gives another vCPU its turn. */
   isRunnable(): boolean;
@@ -63,7 +65,9 @@ export interface Vm {
   idle(): boolean;
   /** KVM_GET_CLOCK, in ticks of the TSC: instructions retired by all vCPUs, and the time that all of them slept. */
   getClock(): number;
-  /** KVM_SET_USER_MEMORY_REGION: maps `size` bytes of the VM's RAM, from `ramOffset`, at guest-physical `guestPhysical`. Size 0 removes the slot. */
+  /** KVM_SET_USER_MEMORY_REGION: maps `size` bytes of the VM's RAM, from `ramOffset`, at guest-physical `guestPhysical`. Size 0 removes the slot.
+   * Bits 31:16 of `slot` are the address space: 1 is memory as system-management mode sees it. Where it has no slot at all there is no
+   * difference (on KVM the VM would die at the first SMI). Reading and writing below is always in address space 0. */
   setUserMemoryRegion(region: { slot: number; flags: number; guestPhysical: number; size: number; ramOffset: number }): void;
   /** Guest RAM. Writing through `writeMemory` keeps decoded code and dirty marks right. */
   readMemory(guestPhysical: number, length: number): Uint8Array;

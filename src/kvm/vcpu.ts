@@ -47,6 +47,10 @@ export function vcpuOf(machine: VirtualMachine, id: number): Vcpu {
       machine.activate(id);
       cpu.pending |= Pending.nmi;
     },
+    smi() {
+      machine.activate(id);
+      cpu.pending |= Pending.smi;
+    },
     isRunnable: () => machine.isRunnable(id),
     get icount() { return machine.icount(id); },
     digest: () => machine.digest(id),

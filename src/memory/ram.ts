@@ -22,7 +22,14 @@ export const WRITTEN = PageFlag.dirty | PageFlag.unhashed;
 /** KVM_MEM_READONLY: reads are RAM's, writes go to user space. */
 export const MEMORY_READ_ONLY = 2;
 
+/** Address spaces of guest-physical memory: as the guest sees it, and as it is in system-management mode (KVM's two). A client that gives
+ * the second one no slot has only one. */
+export const NORMAL_SPACE = 0, SMM_SPACE = 1;
+export type AddressSpace = typeof NORMAL_SPACE | typeof SMM_SPACE;
+export const spaceOfSlot = (slot: number): number => slot >>> 16;
+
 export interface Slot {
+  /** Number, with the address space in bits 31:16. */
   readonly slot: number;
   readonly flags: number;
   readonly guestPhysical: number;
@@ -46,8 +53,11 @@ export interface Ram {
   readonly flags: Uint8Array;
   /** Two words per RAM page: a bit per 64-byte granule that holds decoded code. */
   readonly granules: Uint32Array;
-  /** What backs a guest-physical frame (address >> 12, below 2^40). */
+  /** What backs a guest-physical frame (address >> 12, below 2^40) in the address space that is selected. */
   entryOfFrame(frame: number): FrameEntry;
+  entryIn(space: AddressSpace, frame: number): FrameEntry;
+  /** The address space of the active vCPU. Whoever changes it drops the TLB. */
+  selectSpace(space: AddressSpace): void;
   /** The RAM offset of a guest-physical address, or -1. */
   offsetOf(address: GuestPhysical): RamOffset | -1;
   /** Replaces all slots. Overlapping or unaligned ones are the caller's mistake: `checkSlot` tells. */
@@ -59,23 +69,51 @@ export interface Ram {
 /** Frames below 4 GiB have a table; slots above it are few and searched. */
 const LOW_FRAMES = 1 << 20;
 
+/** What the frames of an address space are backed by. */
+interface Frames {
+  readonly low: Uint32Array;
+  high: { first: number; end: number; entry: number }[];
+}
+
+function highEntry(high: Frames['high'], frame: number): FrameEntry {
+  for (const { first, end, entry } of high) if (frame >= first && frame < end) return entry + (frame - first);
+  return 0;
+}
+
 export function createRam(buffer: ArrayBuffer, size: number): Ram {
   const u8 = new Uint8Array(buffer), u32 = new Uint32Array(buffer), u64 = new BigUint64Array(buffer);
   const pageCount = size >>> PAGE_SHIFT;
   const flagWords = new Uint32Array((pageCount + 3) >> 2), flags = new Uint8Array(flagWords.buffer, 0, pageCount);
   const granules = new Uint32Array(2 * pageCount);
-  const low = new Uint32Array(LOW_FRAMES);
-  let high: { first: number; end: number; entry: number }[] = [];
+  const normal: Frames = { low: new Uint32Array(LOW_FRAMES), high: [] };
+  let smm = normal, selected: AddressSpace = NORMAL_SPACE;
+  let { low, high } = normal;
 
   function entryOfFrame(frame: number): FrameEntry {
     if (frame < LOW_FRAMES) return low[frame]!;
-    for (const { first, end, entry } of high) if (frame >= first && frame < end) return entry + (frame - first);
-    return 0;
+    return highEntry(high, frame);
+  }
+
+  function selectSpace(space: AddressSpace): void {
+    selected = space;
+    ({ low, high } = space === SMM_SPACE ? smm : normal);
   }
 
   function setSlots(slots: readonly Slot[]): void {
+    fill(normal, slots.filter(({ slot }) => spaceOfSlot(slot) === NORMAL_SPACE));
+    const others = slots.filter(({ slot }) => spaceOfSlot(slot) === SMM_SPACE);
+    if (others.length === 0) smm = normal;
+    else {
+      if (smm === normal) smm = { low: new Uint32Array(LOW_FRAMES), high: [] };
+      fill(smm, others);
+    }
+    selectSpace(selected);
+  }
+
+  function fill(frames: Frames, slots: readonly Slot[]): void {
+    const { low } = frames, high: Frames['high'] = [];
     low.fill(0);
-    high = [];
+    frames.high = high;
     for (const slot of slots) {
       const first = slot.guestPhysical / PAGE_SIZE, count = slot.size / PAGE_SIZE;
       const entry = (slot.ramOffset / PAGE_SIZE + 1 | (slot.flags & MEMORY_READ_ONLY ? READ_ONLY_FRAME : 0)) >>> 0;
@@ -98,7 +136,11 @@ export function createRam(buffer: ArrayBuffer, size: number): Ram {
   }
 
   return {
-    size, pageCount, u8, u32, u64, flags, granules, entryOfFrame, setSlots, nextPage,
+    size, pageCount, u8, u32, u64, flags, granules, entryOfFrame, selectSpace, setSlots, nextPage,
+    entryIn(space, frame) {
+      const frames = space === SMM_SPACE ? smm : normal;
+      return frame < LOW_FRAMES ? frames.low[frame]! : highEntry(frames.high, frame);
+    },
     offsetOf(address) {
       const entry = entryOfFrame(Math.floor(address / PAGE_SIZE));
       return entry === 0 ? -1 : ramOffset(pageOfEntry(entry) * PAGE_SIZE + address % PAGE_SIZE);
@@ -110,8 +152,9 @@ export function createRam(buffer: ArrayBuffer, size: number): Ram {
 export function checkSlot(ramSize: number, slots: readonly Slot[], slot: Slot): 'EINVAL' | 'EEXIST' | undefined {
   const aligned = (value: number): boolean => Number.isSafeInteger(value) && value >= 0 && value % PAGE_SIZE === 0;
   if (!aligned(slot.guestPhysical) || !aligned(slot.size) || !aligned(slot.ramOffset)) return 'EINVAL';
+  if (!Number.isInteger(slot.slot) || slot.slot < 0 || spaceOfSlot(slot.slot) > SMM_SPACE || slot.slot > 0x1ffff) return 'EINVAL';
   if (slot.guestPhysical + slot.size > 2 ** 52 || slot.ramOffset + slot.size > ramSize) return 'EINVAL';
-  const overlaps = slots.some((other) => other.slot !== slot.slot
+  const overlaps = slots.some((other) => other.slot !== slot.slot && spaceOfSlot(other.slot) === spaceOfSlot(slot.slot)
     && other.guestPhysical < slot.guestPhysical + slot.size && slot.guestPhysical < other.guestPhysical + other.size);
   return overlaps ? 'EEXIST' : undefined;
 }

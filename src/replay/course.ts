@@ -96,6 +96,7 @@ function give({ vm, board }: Machine, at: Stamp, input: Input): void {
   switch (input.kind) {
     case 'SerialInput': return board.receive(input.bytes);
     case 'NonMaskableInterrupt': return vcpu?.nmi();
+    case 'SystemManagementInterrupt': return vcpu?.smi();
     case 'ExternalInterrupt': return vcpu?.interrupt(input.vector);
     case 'MemoryWritten': return vm.writeMemory(input.guestPhysical, input.bytes);
     // Only a foreign client makes these, and it is not on our board.
@@ -117,5 +118,7 @@ const journalKinds: Readonly<Record<string, Kind>> = { shutdown: 'TripleFault' }
 function eventOf({ kind: word, detail }: VmTransition): Event {
   const kind = journalKinds[word] ?? word;
   if (!isKind(kind)) throw new Error(`the VM reports a transition “${kind}” that journal/events.ts does not declare`);
-  return { kind, detail } as unknown as Event;
+  // The level and the mode are the stamp's.
+  const { level: _level, smm: _smm, ...rest } = detail;
+  return { kind, detail: rest } as unknown as Event;
 }

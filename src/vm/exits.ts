@@ -47,6 +47,8 @@ export interface ExitDoor {
   clear(): void;
   /** Answers are waiting for the instruction at RIP. */
   hasAnswers(): boolean;
+  /** The port access that was answered first for the instruction at RIP, if it was one. */
+  answeredPort(): { readonly port: number; readonly size: PortSize; readonly isInput: boolean } | undefined;
   /** An exit is open. */
   isOpen(): boolean;
 
@@ -187,6 +189,11 @@ export function createExits(cpu: Cpu): ExitDoor {
       plain = false;
     },
     hasAnswers: () => count !== 0,
+    answeredPort() {
+      if (count === 0) return undefined;
+      const { reason, address, length } = answers[0]!;
+      return reason === 'IoIn' || reason === 'IoOut' ? { port: address, size: length as PortSize, isInput: reason === 'IoIn' } : undefined;
+    },
     isOpen: () => open !== undefined,
     openPort(isInput, port, size, value) {
       plain = true;

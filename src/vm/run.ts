@@ -6,7 +6,9 @@ import { Done, Stop, type Engine, type Services } from '../cpu/engine.ts';
 import { AC, IF, IOPL, RF, TF, VM } from '../cpu/flags.ts';
 import { Activity, Pending, placeOf, placeOfGeneral, type Cpu } from '../cpu/state.ts';
 import type { Instruction } from '../isa/instruction.ts';
-import type { Ram } from '../memory/ram.ts';
+import { applyVcpu, captureVcpu } from '../cpu/vcpu-state.ts';
+import { PAGE_SIZE } from '../memory/addresses.ts';
+import { hostOfPage, NORMAL_SPACE, pageOfEntry, READ_ONLY_FRAME, SMM_SPACE, type FrameEntry, type Ram } from '../memory/ram.ts';
 import type { Tlb } from '../memory/tlb.ts';
 import type { PagingContext, PagingModel } from '../memory/walk.ts';
 import type { Capabilities } from '../model/capabilities.ts';
@@ -14,16 +16,22 @@ import { BreakOn, executeBreakpoints, watchedConditions } from '../system/debug.
 import { deliverException, deliverInterrupt } from '../system/deliver.ts';
 import { executeSystem } from '../system/index.ts';
 import { GuestFault, NeedsUserspace, type Machine } from '../system/machine.ts';
+import { initialise, startUp } from '../transitions/init.ts';
+import type { Context, Handler, ReadonlyMemory, TransitionOutcome } from '../transitions/outcome.ts';
+import { shutDown, type ShutdownCause } from '../transitions/shutdown.ts';
+import { enterSmm } from '../transitions/smm/enter.ts';
+import { resumeFromSmm } from '../transitions/smm/resume.ts';
+import type { IoInstruction } from '../transitions/smm/save-area.ts';
 import { createAccess, type AccessPaths } from './access.ts';
 import type { ExitDoor, PortSize, VcpuExit } from './exits.ts';
 import type { Irqchip } from './irqchip.ts';
-import { initialise, start } from './startup.ts';
 
 const word = (name: Parameters<typeof placeOf>[0]): number => placeOf(name) >> 2;
 const BUDGET = word('budget'), ICOUNT = word('icount'), FLAGS = word('rflagsSystem'), RIP = word('rip'), NEXT_RIP = word('nextRip');
 const ACTIVITY = word('activity'), PENDING = word('pending'), SHADOW = word('interruptShadow'), PENDING_DEBUG = word('pendingDebug');
 const CPL = word('cpl'), CR0_WORD = word('cr0'), CR3_WORD = word('cr3'), CR4_WORD = word('cr4'), EFER_WORD = word('efer'), DR7_WORD = word('dr7');
 const TSC_OFFSET = word('tscOffset'), GUEST_MODE = word('guestMode');
+const SMM = word('smm'), GIF = word('gif');
 const PKRU = word('pkru'), PDPTES = word('pdpte0'), FAULT_VECTOR = word('faultVector'), FAULT_CODE = word('faultErrorCode');
 const RAX = placeOfGeneral(0), RDX = placeOfGeneral(2);
 
@@ -74,6 +82,8 @@ export interface Runner {
   run(until: bigint | undefined): VcpuExit;
   /** The vCPU file was replaced (another vCPU's turn, a loaded state, new registers): nothing that was derived from it holds. */
   refresh(): void;
+  /** Another vCPU became the active one. */
+  switched(): void;
   /** Instructions retired so far, exact even in the middle of a run. */
   icount(): bigint;
 }
@@ -172,11 +182,13 @@ export function createRunner(parts: RunnerParts): Runner {
     put(5, u32[PKRU]!);
     const pae = (seen[0]! & CR0.PG) !== 0 && (seen[3]! & CR4.PAE) !== 0 && (seen[4]! & EFER.LMA) === 0;
     for (let index = 0; index < 8; index++) put(6 + index, pae ? u32[PDPTES + index]! : 0);
+    put(14, u32[SMM]! !== 0 ? 1 : 0);
     return changed;
   }
 
   function flushTlb(): void {
     if (!contextChanged()) return;
+    ram.selectSpace(u32[SMM] === 0 ? NORMAL_SPACE : SMM_SPACE);
     tlb.setContext(pagingContext());
     seenAc = u32[FLAGS]! & AC;
     touched = true;
@@ -204,10 +216,97 @@ export function createRunner(parts: RunnerParts): Runner {
 
   function refresh(): void {
     seen.fill(0xffffffff);
+    switched();
+  }
+
+  /** Another vCPU's file is active. The TLB is coherent with the tables, so vCPUs with one paging context share it. */
+  function switched(): void {
     flushTlb();
+    noteAc();
     armBreakpoints();
     repeatAlone = false;
     touched = true;
+  }
+
+  // ── World switches: pure handlers, and what becomes of their outcome ──
+
+  const context: Context = { capability, memory: readonlyMemory(ram.entryOfFrame), outside: readonlyMemory((frame) => ram.entryIn(NORMAL_SPACE, frame)) };
+
+  /** A copy of guest-physical memory, or undefined where a part of it is not RAM. */
+  function readonlyMemory(entryOf: (frame: number) => FrameEntry): ReadonlyMemory {
+    function readBytes(physical: number, length: number): Uint8Array | undefined {
+      const bytes = new Uint8Array(length);
+      for (let at = 0; at < length;) {
+        const offset = (physical + at) % PAGE_SIZE, part = Math.min(PAGE_SIZE - offset, length - at);
+        const entry = entryOf(Math.floor((physical + at) / PAGE_SIZE));
+        if (entry === 0) return undefined;
+        const host = hostOfPage(pageOfEntry(entry)) + offset;
+        bytes.set(u8.subarray(host, host + part), at);
+        at += part;
+      }
+      return bytes;
+    }
+    const viewOf = (bytes: Uint8Array | undefined): DataView | undefined => bytes === undefined ? undefined : new DataView(bytes.buffer);
+    return {
+      readBytes,
+      read32: (physical) => viewOf(readBytes(physical, 4))?.getUint32(0, true),
+      read64: (physical) => viewOf(readBytes(physical, 8))?.getBigUint64(0, true),
+    };
+  }
+
+  /** Nothing is stored where no RAM is. */
+  function storeBytes(physical: number, bytes: Uint8Array, smram: boolean): void {
+    for (let at = 0; at < bytes.length;) {
+      const offset = (physical + at) % PAGE_SIZE, part = Math.min(PAGE_SIZE - offset, bytes.length - at), frame = Math.floor((physical + at) / PAGE_SIZE);
+      const entry = smram ? ram.entryIn(SMM_SPACE, frame) : ram.entryOfFrame(frame);
+      if (entry !== 0 && entry < READ_ONLY_FRAME) access.storePhysical(pageOfEntry(entry), offset, bytes.subarray(at, at + part));
+      at += part;
+    }
+  }
+
+  /** Makes a transition: the new state, the stores, what was derived from the old state; and tells it, with the checks that failed. */
+  function transit<Event>(kind: string, handler: Handler<Event>, event: Event): TransitionOutcome {
+    const before = captureVcpu(cpu), outcome = handler(before, event, context);
+    for (const { physical, bytes, smram } of outcome.writes) storeBytes(physical, bytes, smram === true);
+    if (outcome.after !== before) {
+      applyVcpu(cpu, outcome.after);
+      refresh();
+    }
+    const failed = outcome.checks.filter(({ passed }) => !passed).map(({ id }) => id);
+    parts.onTransition({
+      kind, detail: { level: before.guestMode === 0 ? 1 : 2, smm: before.smm !== 0, ...outcome.detail, ...(failed.length === 0 ? {} : { failed }) },
+    });
+    return outcome;
+  }
+
+  /** RSM inside system-management mode. What the area holds may be illegal: then the vCPU shuts down. */
+  function resume(): Done {
+    if (transit('Rsm', resumeFromSmm, {}).stop === 'shutdown') transit('shutdown', shutDown, { cause: 'RSM' });
+    withoutTrap = true;
+    return Done.attention;
+  }
+
+  /** The last I/O instruction that user space answered with an SMI, and the count behind it. */
+  let lastIo: IoInstruction | undefined, lastIoAt = 0n;
+  function noteIo(port: number, size: PortSize, isInput: boolean, before: Pick<IoInstruction, 'rip' | 'rcx' | 'rsi' | 'rdi'>): void {
+    const isRepeated = cpu.rcx !== before.rcx, isString = isRepeated || cpu.rsi !== before.rsi || cpu.rdi !== before.rdi;
+    lastIo = { port, size, isInput, isString, isRepeated, ...before };
+    lastIoAt = cpu.icount;
+  }
+  const ioBefore = (): Pick<IoInstruction, 'rip' | 'rcx' | 'rsi' | 'rdi'> => ({ rip: cpu.rip, rcx: cpu.rcx, rsi: cpu.rsi, rdi: cpu.rdi });
+
+  /** SMIs wait in system-management mode, and while GIF is clear; in an interrupt shadow processors may choose. */
+  const isSmiDue = (): boolean =>
+    (u32[PENDING]! & Pending.smi) !== 0 && u32[SMM] === 0 && u32[GIF] !== 0
+    && (u32[SHADOW] === 0 || capability.behaviour('smm.interrupt-shadow') !== 'held');
+  const isInitDue = (): boolean => (u32[PENDING]! & Pending.init) !== 0 && u32[SMM] === 0 && u32[GIF] !== 0;
+
+  function takeSmi(): 'delivered' {
+    u32[PENDING]! &= ~Pending.smi;
+    transit('Smi', enterSmm, { io: lastIo !== undefined && lastIoAt === cpu.icount ? lastIo : undefined });
+    lastIo = undefined;
+    noteAc();
+    return 'delivered';
   }
 
   // ── The machine, as system instructions see it ──
@@ -260,6 +359,7 @@ export function createRunner(parts: RunnerParts): Runner {
     if (mnemonic === 'PAUSE' && u32[GUEST_MODE] === 0 && !mustLook()) return pause();
     if (mnemonic === 'RDTSC' && u32[CPL] === 0 && u32[GUEST_MODE] === 0 && !mustLook()) return readTime();
     touched = false;
+    if (mnemonic === 'RSM' && u32[SMM] !== 0) return resume();
     let done: Done;
     try {
       done = executeSystem(machine, instruction);
@@ -327,8 +427,8 @@ export function createRunner(parts: RunnerParts): Runner {
 
   /** User space has answered an IN or OUT: the instruction retires without being executed again. */
   function finishPort(): void {
-    const { reason, size } = door.exit() as Extract<VcpuExit, { size: PortSize }>;
-    const value = door.closePort();
+    const { reason, port, size } = door.exit() as Extract<VcpuExit, { size: PortSize }>;
+    const value = door.closePort(), before = (u32[PENDING]! & Pending.smi) === 0 ? undefined : ioBefore();
     if (reason === 'IoIn') {
       if (size === 4) {
         u32[RAX >> 2] = value;
@@ -342,6 +442,7 @@ export function createRunner(parts: RunnerParts): Runner {
     u32[RIP + 1] = u32[NEXT_RIP + 1]!;
     addRetired(1);
     fruitless = 0;
+    if (before !== undefined) noteIo(port, size, reason === 'IoIn', before);
     if ((u32[FLAGS]! & (TF | RF) | u32[SHADOW]!) !== 0) endAlone((u32[FLAGS]! & TF) !== 0);
   }
 
@@ -354,9 +455,11 @@ export function createRunner(parts: RunnerParts): Runner {
 
   // ── Between two instructions ──
 
-  /** Delivers the event that comes first (APM Vol. 2, 8.5, table 8-8): traps of the instruction before, NMI, external interrupt, then
-   * instruction breakpoints. `undefined`: nothing was due. */
+  /** Delivers the event that comes first (APM Vol. 2, 8.5, table 8-8): SMI, traps of the instruction before, NMI, external interrupt, then
+   * instruction breakpoints. `undefined`: nothing was due. An instruction that user space is answering is finished first. */
   function deliverDue(): VcpuExit | 'delivered' | undefined {
+    if (door.hasAnswers()) return undefined;
+    if (isSmiDue()) return takeSmi();
     const shadow = u32[SHADOW]!;
     if ((u32[PENDING_DEBUG]! | u32[PENDING_DEBUG + 1]!) !== 0 && shadow !== 2) {
       const causes = cpu.pendingDebug;
@@ -374,7 +477,7 @@ export function createRunner(parts: RunnerParts): Runner {
         return interrupt(cpu.pendingVector, 'external');
       }
     }
-    if (armedExecute && (u32[FLAGS]! & RF) === 0 && u32[ACTIVITY] === Activity.running && !door.hasAnswers()) {
+    if (armedExecute && (u32[FLAGS]! & RF) === 0 && u32[ACTIVITY] === Activity.running) {
       const hits = executeBreakpoints(cpu, BigInt.asUintN(is64Bit(cpu) ? 64 : 32, cpu.rip + (is64Bit(cpu) ? 0n : cpu.cs.base)));
       if (hits !== 0) return exception(DB, 0, BigInt(hits));
     }
@@ -405,20 +508,19 @@ export function createRunner(parts: RunnerParts): Runner {
       throw thrown;
     }
     noteAc();
-    return result === 'shutdown' ? shutdown() : 'delivered';
+    return result === 'shutdown' ? shutdown('triple fault') : 'delivered';
   }
 
   const internalError = (): VcpuExit => ({ reason: 'InternalError', suberror: DELIVERY_FAILED, data: [cpu.rip] });
 
-  function shutdown(): VcpuExit {
-    u32[ACTIVITY] = Activity.shutdown;
-    parts.onTransition({ kind: 'shutdown', detail: { rip: cpu.rip, cause: 'triple fault' } });
+  function shutdown(cause: ShutdownCause): VcpuExit {
+    transit('shutdown', shutDown, { cause });
     return SHUTDOWN;
   }
 
   /** A halted vCPU wakes for what can be delivered. */
   const canWake = (): boolean =>
-    (u32[PENDING_DEBUG]! | u32[PENDING_DEBUG + 1]!) !== 0
+    isSmiDue() || (u32[PENDING_DEBUG]! | u32[PENDING_DEBUG + 1]!) !== 0
     || ((u32[PENDING]! & Pending.nmi) !== 0 && cpu.nmiBlocked === 0)
     || ((u32[PENDING]! & Pending.interrupt) !== 0 && (u32[FLAGS]! & IF) !== 0);
 
@@ -480,9 +582,8 @@ export function createRunner(parts: RunnerParts): Runner {
 
   /** INIT. The first processor starts without being told to. */
   function begin(): void {
-    initialise(cpu, capability.cpuid(1, 0)[0], place === 0);
+    transit('Init', initialise, { signature: capability.cpuid(1, 0)[0], isFirst: place === 0 });
     irqchip?.reset(place);
-    refresh();
   }
 
   function runFree(budget: number): VcpuExit | undefined {
@@ -492,12 +593,11 @@ export function createRunner(parts: RunnerParts): Runner {
 
   /** Something is due before the next instruction, or right behind it. */
   function runAlone(budget: number): VcpuExit | undefined {
-    if ((u32[PENDING]! & Pending.init) !== 0) begin();
+    if (isInitDue()) begin();
     if (u32[ACTIVITY] !== Activity.running) {
       if (u32[ACTIVITY] === Activity.shutdown) return SHUTDOWN;
       if (u32[ACTIVITY] === Activity.waitForSipi && irqchip?.hasStartup(place) === true) {
-        start(cpu, irqchip.takeStartup(place));
-        refresh();
+        transit('Startup', startUp, { vector: irqchip.takeStartup(place) });
         return undefined;
       }
       if (u32[ACTIVITY] === Activity.waitForSipi || !canWake()) return HLT;
@@ -513,10 +613,12 @@ export function createRunner(parts: RunnerParts): Runner {
     u32[SHADOW] = 0;
     u32[FLAGS] = flags & ~RF;
     withoutTrap = false;
+    const port = (u32[PENDING]! & Pending.smi) === 0 ? undefined : door.answeredPort(), registers = port === undefined ? undefined : ioBefore();
     door.restart();
     const before = u32[ICOUNT]!;
     const stop = enterEngine(1);
     if (u32[ICOUNT] !== before) {
+      if (port !== undefined && registers !== undefined) noteIo(port.port, port.size, port.isInput, registers);
       door.clear();
       repeatAlone = false;
       if ((flags & TF) !== 0 && !withoutTrap && u32[SHADOW] !== 2) u32[PENDING_DEBUG]! |= BS;
@@ -553,7 +655,7 @@ export function createRunner(parts: RunnerParts): Runner {
   };
   const engine = parts.createEngine(services);
   return {
-    machine, engine, access, run, refresh, icount, now,
+    machine, engine, access, run, refresh, switched, icount, now,
     setDoor(next) { door = next; },
     setIrqchip(chip, at) {
       irqchip = chip;

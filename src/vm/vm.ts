@@ -6,7 +6,7 @@ import type { Engine, Services } from '../cpu/engine.ts';
 import { IF } from '../cpu/flags.ts';
 import { Activity, bindCpu, Pending, placeOf, RAM, resetCpu, VCPU_FILE, VCPU_FILE_SIZE, type Cpu, type FieldName } from '../cpu/state.ts';
 import { PAGE_SIZE } from '../memory/addresses.ts';
-import { checkSlot, createRam, hostOfPage, PageFlag, pageOfEntry, type Ram, type Slot } from '../memory/ram.ts';
+import { checkSlot, createRam, hostOfPage, NORMAL_SPACE, PageFlag, pageOfEntry, type Ram, type Slot } from '../memory/ram.ts';
 import { createTlb } from '../memory/tlb.ts';
 import { Reason } from '../memory/walk.ts';
 import { createCapabilities, type Capabilities } from '../model/capabilities.ts';
@@ -119,7 +119,7 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
       decide({ kind: 'RandomDrawn' });
       return value;
     },
-    onTransition(transition) { machine.onTransition?.(active!.id, cpu.icount, transition); },
+    onTransition(transition) { machine.onTransition?.(active!.id, runner.icount(), transition); },
     letPass(ticks) { slept += ticks; },
     clockBase: () => slots.reduce((sum, slot) => slot === active ? sum : sum + countOf(slot.words), slept),
   });
@@ -134,9 +134,10 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
 
   function isRunnable(slot: VcpuSlot): boolean {
     const activity = wordOf(slot, 'activity'), pending = wordOf(slot, 'pending');
-    if (activity === Activity.running || (pending & Pending.init) !== 0) return true;
+    const inSmm = wordOf(slot, 'smm') !== 0;
+    if (activity === Activity.running || ((pending & Pending.init) !== 0 && !inSmm)) return true;
     if (activity === Activity.waitForSipi) return irqchip?.hasStartup(slots.indexOf(slot)) === true;
-    return activity === Activity.halted && ((pending & Pending.smi) !== 0 || (wordOf(slot, 'pendingDebug') !== 0)
+    return activity === Activity.halted && (((pending & Pending.smi) !== 0 && !inSmm) || (wordOf(slot, 'pendingDebug') !== 0)
       || ((pending & Pending.nmi) !== 0 && wordOf(slot, 'nmiBlocked') === 0) || ((pending & Pending.interrupt) !== 0 && (wordOf(slot, 'rflagsSystem') & IF) !== 0));
   }
   now = runner.icount;
@@ -156,7 +157,7 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
     active = next;
     runner.setDoor(next.door);
     runner.setIrqchip(irqchip, slots.indexOf(next));
-    runner.refresh();
+    runner.switched();
   }
 
   /** Registers that the local APIC shares may have changed. */
@@ -175,7 +176,7 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
   function eachPage(guestPhysical: number, length: number, visit: (page: number, offset: number, at: number, part: number) => void): void {
     for (let at = 0; at < length;) {
       const address = guestPhysical + at, offset = address % PAGE_SIZE, part = Math.min(PAGE_SIZE - offset, length - at);
-      const entry = ram.entryOfFrame(Math.floor(address / PAGE_SIZE));
+      const entry = ram.entryIn(NORMAL_SPACE, Math.floor(address / PAGE_SIZE));
       if (entry === 0) throw new Errno('EFAULT', `no memory is at guest-physical 0x${address.toString(16)}`);
       visit(pageOfEntry(entry), offset, at, part);
       at += part;

@@ -79,6 +79,7 @@ function createVm(config: VmConfig, { endsAt = Infinity, wrong, transitionEvery 
       translate: (linear) => Number(linear),
       interrupt: () => {},
       nmi: () => { nmis++; },
+      smi: () => {},
       isRunnable: () => true,
       get icount() { return BigInt(icount); },
       digest: () => (x >>> 0).toString(16).padStart(16, '0'),
