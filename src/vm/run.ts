@@ -41,6 +41,10 @@ const LONGEST = 2 ** 30;
 const FRUITLESS_DELIVERIES = 1 << 16;
 /** struct kvm_run.internal.suberror: KVM_INTERNAL_ERROR_DELIVERY_EV. */
 const DELIVERY_FAILED = 3;
+/** Ticks that an instruction takes for which a guest leaves to KVM, roughly as on processors: guests that count such round trips in ticks
+ * of the TSC get to their end, and a wait that polls a device does not last millions of polls. */
+const EXIT_TICKS = 1000;
+const EXITING: ReadonlySet<string> = new Set(['CPUID', 'VMCALL', 'VMMCALL', 'MOVCR', 'RDMSR', 'WRMSR', 'IN', 'OUT', 'HLT', 'WBINVD', 'INVD', 'XSETBV']);
 /** Ticks that PAUSE takes: about as many as on processors since Skylake. A guest that spins until something happens gets there sooner. */
 const PAUSE_TICKS = 128;
 const BS = 0x4000;
@@ -376,15 +380,19 @@ export function createRunner(parts: RunnerParts): Runner {
     if ((u32[FLAGS]! & RF) !== 0 && !armedExecute && u32[PENDING] === 0) u32[FLAGS]! &= ~RF;
     if (irqchip !== undefined && (mnemonic === 'MOVCR' || mnemonic === 'WRMSR')) irqchip.synchronise(place, cpu.cr8, cpu.apicBase, now());
     if (done > Done.attention) return done;
-    if (mustLook() || irqchip?.takeTouched() === true) return Done.attention;
+    if (EXITING.has(mnemonic)) letPass(EXIT_TICKS);
+    if (mustLook() || (irqchip !== undefined && (irqchip.takeTouched() || irqchip.due() <= now()))) return Done.attention;
     if (touched) return Done.moved;
     // The TLB is coherent, so these change nothing that code depends on.
     return done === Done.next || mnemonic === 'INVLPG' || mnemonic === 'CLAC' || mnemonic === 'STAC' ? Done.next : Done.moved;
   }
 
+  function letPass(ticks: number): void {
+    clockBase += ticks;
+    parts.letPass(ticks);
+  }
   function letPause(): void {
-    clockBase += PAUSE_TICKS;
-    parts.letPass(PAUSE_TICKS);
+    letPass(PAUSE_TICKS);
   }
   /** PAUSE, the frequent way. */
   function pause(): Done {
@@ -441,6 +449,7 @@ export function createRunner(parts: RunnerParts): Runner {
     u32[RIP] = u32[NEXT_RIP]!;
     u32[RIP + 1] = u32[NEXT_RIP + 1]!;
     addRetired(1);
+    letPass(EXIT_TICKS);
     fruitless = 0;
     if (before !== undefined) noteIo(port, size, reason === 'IoIn', before);
     if ((u32[FLAGS]! & (TF | RF) | u32[SHADOW]!) !== 0) endAlone((u32[FLAGS]! & TF) !== 0);
