@@ -28,10 +28,8 @@ export const createPic = (): Pic => ({ primary: controller(8), secondary: contro
 
 /** The line among `bits` with the highest priority, counted from `first`; 8: none. */
 function priority(chip: Controller, bits: number): number {
-  if (bits === 0) return 8;
-  let step = 0;
-  while ((bits & 1 << ((step + chip.first) & 7)) === 0) step++;
-  return step;
+  for (let step = 0; step < 8; step++) if ((bits & 1 << ((step + chip.first) & 7)) !== 0) return step;
+  return 8;
 }
 
 /** The line that the controller asks for now; -1: none. */
