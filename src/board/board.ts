@@ -7,6 +7,7 @@ import { DEBUG_EXIT_PORT, DEBUG_EXIT_PORTS, exitStatus } from './debug-exit.ts';
 import { createFwCfg, FW_CFG_DATA, FW_CFG_SELECTOR, type FwCfgState } from './fw-cfg.ts';
 import { bootInformation, BOOT_MAGIC, readImage, type Segment } from './multiboot.ts';
 import { createRtc, RTC_DATA, RTC_INDEX, type RtcState } from './rtc.ts';
+import { createSmiPorts, type SmiState } from './smi.ts';
 import {
   createTestdev, TEST_ECHO, TEST_LINE_COUNT, TEST_LINES, TEST_MEMORY, TEST_MEMORY_SIZE, type TestdevState,
 } from './testdev.ts';
@@ -45,6 +46,8 @@ export interface BoardState {
   readonly fwCfg: FwCfgState;
   readonly rtc: RtcState;
   readonly testdev: TestdevState;
+  /** Absent while its registers are zero. */
+  readonly smi?: SmiState;
   /** Whose turn it is, and at which of its instruction counts the turn ends. */
   readonly turn: { readonly vcpu: number; readonly endsAt: bigint };
 }
@@ -70,6 +73,9 @@ const LEGACY_END = 0x100000;
 /** RAM ends here, or goes on at 4 GiB: the space between belongs to devices. */
 const HOLE = 3 * 2 ** 30;
 const ABOVE_HOLE = 2 ** 32;
+const SMRAM = 0xa0000, SMRAM_END = 0xc0000;
+/** Slots of the address space that system-management mode sees. */
+const IN_SMM = 0x10000;
 /** The clock of the ACPI timer in Hz. */
 const PM_TIMER_HZ = 3579545;
 const YEAR_2000 = 946684800;
@@ -78,8 +84,15 @@ const FRUITLESS_TIMERS = 1 << 16;
 
 export function createBoard(vm: Vm, options: BoardOptions): Board {
   const lowRam = Math.min(vm.ramSize, HOLE), highRam = vm.ramSize - lowRam;
-  vm.setUserMemoryRegion({ slot: 0, flags: 0, guestPhysical: 0, size: lowRam, ramOffset: 0 });
-  if (highRam > 0) vm.setUserMemoryRegion({ slot: 1, flags: 0, guestPhysical: ABOVE_HOLE, size: highRam, ramOffset: lowRam });
+  const map = (slot: number, guestPhysical: number, size: number, ramOffset: number): void => {
+    if (size > 0) vm.setUserMemoryRegion({ slot, flags: 0, guestPhysical, size, ramOffset });
+  };
+  // The RAM behind the legacy video window is SMRAM (ASEG): there in system-management mode, a hole outside.
+  map(0, 0, Math.min(lowRam, SMRAM), 0);
+  map(2, SMRAM_END, lowRam - SMRAM_END, SMRAM_END);
+  map(1, ABOVE_HOLE, highRam, lowRam);
+  map(IN_SMM, 0, lowRam, 0);
+  map(IN_SMM | 1, ABOVE_HOLE, highRam, lowRam);
   vm.createIrqchip();
   const vcpus: Vcpu[] = Array.from({ length: options.cpuCount }, (_, id) => vm.createVcpu(id));
   const quantum = BigInt(options.quantum);
@@ -88,7 +101,7 @@ export function createBoard(vm: Vm, options: BoardOptions): Board {
   const fwCfg = createFwCfg({ cpuCount: options.cpuCount, ramBytes: vm.ramSize });
   const hz = (options.tscKhz ?? 1_000_000) * 1000, startSeconds = options.startSeconds ?? YEAR_2000;
   const rtc = createRtc(() => startSeconds + Math.floor(vm.getClock() / hz));
-  const testdev = createTestdev();
+  const testdev = createTestdev(), smi = createSmiPorts();
   let current = 0, turnEndsAt = quantum;
 
   /** Exact in a double: the remainder is below 2^53. */
@@ -104,7 +117,7 @@ export function createBoard(vm: Vm, options: BoardOptions): Board {
       case RTC_INDEX: case RTC_DATA: return rtc.read(port);
       case TEST_ECHO: case TEST_ECHO + 1: case TEST_ECHO + 2: case TEST_ECHO + 3: return testdev.readEcho(port - TEST_ECHO);
       case PM_TIMER: case PM_TIMER + 1: case PM_TIMER + 2: case PM_TIMER + 3: return pmTimer() / 2 ** (8 * (port - PM_TIMER)) & 0xff;
-      default: return 0xff;
+      default: return smi.claims(port) ? smi.read(port) : 0xff;
     }
   }
 
@@ -113,7 +126,7 @@ export function createBoard(vm: Vm, options: BoardOptions): Board {
       case COM1: case COM1 + 1: case COM1 + 2: case COM1 + 3: case COM1 + 4: case COM1 + 5: case COM1 + 6: case COM1 + 7: return uart.write(port - COM1, value);
       case RTC_INDEX: case RTC_DATA: return rtc.write(port, value);
       case TEST_ECHO: case TEST_ECHO + 1: case TEST_ECHO + 2: case TEST_ECHO + 3: return testdev.writeEcho(port - TEST_ECHO, value);
-      default: return;
+      default: if (smi.claims(port) && smi.write(port, value)) vcpus[current]!.smi();
     }
   }
 
@@ -221,7 +234,7 @@ export function createBoard(vm: Vm, options: BoardOptions): Board {
   }
 
   function digest(): string {
-    const state = JSON.stringify([uart.save(), fwCfg.save(), rtc.save(), testdev.save().echo, testdev.digest(), current]);
+    const state = JSON.stringify([uart.save(), fwCfg.save(), rtc.save(), testdev.save().echo, testdev.digest(), current, ...(smi.isUsed() ? [smi.save()] : [])]);
     let a = 0x2545f491, b = 0x4f6cdd1d;
     for (let index = 0; index < state.length; index++) {
       a = Math.imul(a ^ state.charCodeAt(index), 0x01000193);
@@ -235,12 +248,14 @@ export function createBoard(vm: Vm, options: BoardOptions): Board {
     receive: (bytes) => uart.receive(bytes),
     saveState: () => ({
       uart: uart.save(), fwCfg: fwCfg.save(), rtc: rtc.save(), testdev: testdev.save(), turn: { vcpu: current, endsAt: turnEndsAt },
+      ...(smi.isUsed() ? { smi: smi.save() } : {}),
     }),
     loadState(state) {
       uart.load(state.uart);
       fwCfg.load(state.fwCfg);
       rtc.load(state.rtc);
       testdev.load(state.testdev);
+      smi.load(state.smi ?? { bytes: [0, 0, 0, 0, 0, 0] });
       current = state.turn.vcpu;
       turnEndsAt = state.turn.endsAt;
     },
