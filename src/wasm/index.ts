@@ -80,6 +80,9 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has, eag
     u32[countWord] = count;
   }
 
+  /** The last slice used up its instructions, in this run or the one before: where it goes on is a sample. */
+  let look = eager;
+
   /** A slice ended here. */
   function lookAt(page: Page, offset: number): void {
     if ((kind === 'interpreter' ? groups : regions).sample(page, offset)) slice = Math.min(2 * slice, Math.max(LONGEST_SLICE, slice));
@@ -90,7 +93,7 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has, eag
     run() {
       blocks.enterMode();
       if (!blocks.mode.flatData || !blocks.mode.flatCode || blocks.mode.codeSize !== 64) setSegmentEnds(cpu);
-      for (let look = eager; ;) {
+      for (;;) {
         if (u32[budgetWord] === 0) return Stop.budget;
         const record = blocks.find(look);
         if (record < 0) return Stop.fault;
