@@ -157,6 +157,8 @@ export const placeOf = (name: FieldName): number => places[name].offset;
 export const fieldPlaces: Readonly<Record<FieldName, Place>> = places;
 /** Byte address of general register `number` (0..15); consecutive registers are 8 bytes apart. */
 export const placeOfGeneral = (number: number): number => places.rax.offset + 8 * number;
+/** FSW: an exception is pending (ES), and the place of TOP. */
+export const FSW_ES = 0x80, FSW_TOP = 0x3800;
 /** Byte address of a register that expressions read and write; 0 for files that only system instructions know. */
 export function placeOfRegister(file: string, number: number): number {
   switch (file) {

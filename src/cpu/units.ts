@@ -7,6 +7,9 @@ const UD = 6, NM = 7;
 /** SSE instructions without a vector register among their operands, and MMX instructions likewise. */
 const sseByName: ReadonlySet<string> = new Set(['LDMXCSR', 'STMXCSR']), mmxByName: ReadonlySet<string> = new Set(['EMMS', 'FEMMS']);
 
+/** An MMX register is named: the instruction leaves the x87 stack full, with TOP 0, and waits for x87 exceptions (APM Vol. 5, 2.1). */
+export const usesMmx = (instruction: Instruction): boolean => mentions(instruction, 'mmx');
+
 const mentions = ({ operands }: Instruction, file: 'vector' | 'mmx'): boolean =>
   operands.some((operand) => operand.kind === 'register' && operand.file === file);
 

@@ -3,6 +3,7 @@
 import type { SegmentName } from '../isa/instruction.ts';
 import type { BinaryWord, CompareWord, Expr, Flag, GeneralRegister, Lane, LaneWord, UnaryWord, Width } from './expr.ts';
 import { functions } from './functions.ts';
+import { applyFloat } from './softfloat.ts';
 
 /** Where the leaves get their values. Reads of memory throw when they fault: evaluation has no effects to undo. */
 export interface Environment {
@@ -12,6 +13,8 @@ export interface Environment {
   register(name: GeneralRegister): bigint;
   flag(name: Flag): boolean;
   readonly nextIp: bigint;
+  /** As at reset, if it is not given. */
+  readonly mxcsr?: number;
   load(width: Width, segment: SegmentName, offset: bigint): bigint;
 }
 
@@ -69,6 +72,11 @@ function compute(expr: Expr, environment: Environment, value: (expr: Expr) => bi
     case 'signs': {
       const source = value(expr.value);
       return eachLane(expr.value.width / expr.lane, 1, at => laneOf(source, at, expr.lane) >> BigInt(expr.lane - 1));
+    }
+    case 'float': return applyFloat(expr.word, expr.format, expr.width, expr.arguments.map(value), environment.mxcsr ?? 0x1f80).value;
+    case 'floatFlags': {
+      const { word, format, width, arguments: args } = expr.value;
+      return BigInt(applyFloat(word, format, width, args.map(value), environment.mxcsr ?? 0x1f80).flags);
     }
     case 'call': {
       const named = functions[expr.name];

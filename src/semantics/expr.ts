@@ -29,6 +29,11 @@ export type LaneWord =
   | 'plus' | 'minus' | 'times' | 'equal' | 'greater' | 'minimum' | 'maximum' | 'minimumUnsigned' | 'maximumUnsigned' | 'averageUnsigned'
   | 'plusSaturated' | 'plusSaturatedUnsigned' | 'minusSaturated' | 'minusSaturatedUnsigned'
   | 'timesHigh' | 'timesHighUnsigned' | 'timesHighRounded' | 'timesLow' | 'timesLowUnsigned' | 'pairProducts' | 'permute';
+/** Floating point under MXCSR, lane by lane; `softfloat.ts` says what each does. */
+export type FloatWord =
+  | 'add' | 'subtract' | 'multiply' | 'divide' | 'squareRoot' | 'minimum' | 'maximum'
+  | 'equal' | 'less' | 'lessOrEqual' | 'unordered' | 'notEqual' | 'notLess' | 'notLessOrEqual' | 'ordered' | 'order' | 'orderQuiet'
+  | 'fromSigned32' | 'fromSigned64' | 'toSigned32' | 'toSigned64' | 'truncateTo32' | 'truncateTo64' | 'toSingle' | 'toDouble';
 export type ShiftWord = 'shiftLeft' | 'shiftRight' | 'shiftRightSigned';
 
 export type Expr =
@@ -52,7 +57,11 @@ export type Expr =
   | { readonly kind: 'shuffle'; readonly width: Width; readonly lane: Lane; readonly picks: readonly number[]; readonly left: Expr; readonly right: Expr }
   | { readonly kind: 'narrow'; readonly width: Width; readonly lane: Lane; readonly signed: boolean; readonly left: Expr; readonly right: Expr }
   | { readonly kind: 'signs'; readonly width: 32; readonly lane: Lane; readonly value: Expr }
+  | { readonly kind: 'float'; readonly width: Width; readonly word: FloatWord; readonly format: 32 | 64; readonly arguments: readonly Expr[] }
+  | { readonly kind: 'floatFlags'; readonly width: 32; readonly value: FloatExpr }
   | { readonly kind: 'call'; readonly width: Width; readonly name: string; readonly arguments: readonly Expr[] };
+
+export type FloatExpr = Extract<Expr, { kind: 'float' }>;
 
 // ── Leaves ──
 
@@ -163,6 +172,10 @@ export const shuffle = (lane: Lane, picks: readonly number[], left: Expr, right:
 export const narrow = (lane: Lane, signed: boolean, left: Expr, right: Expr): Expr => ({ kind: 'narrow', width: left.width, lane, signed, left, right });
 /** The top bits of all lanes, lane 0 in bit 0. */
 export const signs = (lane: Lane, value: Expr): Expr => ({ kind: 'signs', width: 32, lane, value });
+/** Floating point of a format (of the result where the word makes floating point from integers). */
+export const float = (word: FloatWord, format: 32 | 64, width: Width, ...args: Expr[]): FloatExpr => ({ kind: 'float', width, word, format, arguments: args });
+/** The exceptions that came with it, as in MXCSR bits 5:0. */
+export const floatFlags = (value: FloatExpr): Expr => ({ kind: 'floatFlags', width: 32, value });
 /** The same lane everywhere. */
 export const repeated = (width: Width, lane: Lane, value: bigint): Expr => {
   let all = 0n;
@@ -174,12 +187,12 @@ export const repeated = (width: Width, lane: Lane, value: bigint): Expr => {
 export function childrenOf(node: Expr): readonly Expr[] {
   switch (node.kind) {
     case 'load': return [node.address];
-    case 'unary': case 'extend': case 'slice': case 'signs': return [node.value];
+    case 'unary': case 'extend': case 'slice': case 'signs': case 'floatFlags': return [node.value];
     case 'binary': case 'compare': case 'lanes': case 'shuffle': case 'narrow': return [node.left, node.right];
     case 'select': return [node.condition, node.whenTrue, node.whenFalse];
     case 'join': return [node.high, node.low];
     case 'shiftLanes': return [node.value, node.count];
-    case 'call': return node.arguments;
+    case 'call': case 'float': return node.arguments;
     default: return [];
   }
 }

@@ -36,6 +36,9 @@ export interface Outcome {
   readonly reads?: Expr;
   /** A memory operand of 128 bits must be aligned: else #GP(0), before the page is looked at (APM Vol. 1, 4.3.2). */
   readonly aligned?: true;
+  /** Floating-point exceptions, as in MXCSR bits 5:0, where they are set. One that is not masked is #XM, or #UD without CR4.OSXMMEXCPT;
+   * nothing else is committed then. */
+  readonly exceptions?: Expr;
   readonly flags?: Flags;
   /** Direction flag after the instruction (CLD, STD). */
   readonly df?: Expr;

@@ -4,8 +4,8 @@ import { codeSizeOf, CR0, CR4, cr4Of, is64Bit, isCanonical, stackSizeOf } from '
 import { Access, Done, Stop, Written, type Engine, type Services } from '../cpu/engine.ts';
 import { AF, CF, DF, OF, PF, SF, ZF, rflags, setArithmeticFlags } from '../cpu/flags.ts';
 import { CS, FS } from '../cpu/segments.ts';
-import { RAM, placeOfRegister, placeOfArea, type Cpu } from '../cpu/state.ts';
-import { unitFault } from '../cpu/units.ts';
+import { FSW_ES, FSW_TOP, RAM, placeOfRegister, placeOfArea, type Cpu } from '../cpu/state.ts';
+import { unitFault, usesMmx } from '../cpu/units.ts';
 import { decode } from '../isa/decode.ts';
 import {
   segmentNames, type HasFeature, type Instruction, type MemoryOperand, type Operand, type RegisterOperand, type SegmentName, type Undecodable,
@@ -15,7 +15,7 @@ import { constant, generalRegisters, operand as operandExpr, type Expr, type Fla
 import { displacementOf, meaningOf } from './index.ts';
 import type { Flags, Meaning, Operands, Outcome } from './outcome.ts';
 
-const GP = 13, UD = 6;
+const GP = 13, UD = 6, XM = 19, MF = 16;
 const flagBits: Readonly<Record<Flag, number>> = { cf: CF, pf: PF, af: AF, zf: ZF, sf: SF, of: OF, df: DF };
 
 /** Unwinds an instruction before anything is committed. */
@@ -102,6 +102,7 @@ function execute(machine: ReferenceMachine, instruction: Instruction): Stop {
     emulated: (cpu.cr0 & CR0.EM) !== 0, switched: (cpu.cr0 & CR0.TS) !== 0, fxsr: (cr4Of(cpu) & CR4.OSFXSR) !== 0,
   });
   if (unusable !== 0) throw fault(cpu, unusable);
+  if (usesMmx(instruction) && (cpu.fsw & FSW_ES) !== 0) throw fault(cpu, MF);
   cpu.nextRip = BigInt.asUintN(is64Bit(cpu) ? 64 : 32, cpu.rip + BigInt(instruction.length));
   const outcome = outcomeOf(meaning, instruction, stackSizeOf(cpu));
   if (outcome.system) return executeSystem(machine, instruction);
@@ -155,6 +156,7 @@ function commit(machine: ReferenceMachine, instruction: Instruction, outcome: Ou
   const registers = Object.entries(outcome.registers ?? {}).map(([name, expr]) => [name, value(expr), expr.width] as const);
   const store = outcome.store && { ...outcome.store, offset: value(outcome.store.address), stored: value(outcome.store.value) };
   const flags = outcome.flags && flagsAfter(cpu, outcome.flags, value);
+  if (outcome.exceptions) raiseExceptions(cpu, Number(value(outcome.exceptions)));
   const next = outcome.branch && (!outcome.branch.when || value(outcome.branch.when)) ? value(outcome.branch.target) : undefined;
   if (next !== undefined && !isValidTarget(cpu, next)) {
     if (store) probeWrite(machine, store.segment, store.offset, store.value.width);
@@ -170,10 +172,21 @@ function commit(machine: ReferenceMachine, instruction: Instruction, outcome: Ou
   for (const [name, after, width] of registers) writeGeneral(cpu, generalRegisters.indexOf(name as GeneralRegister), width, after);
   if (second !== undefined) writeOperand(cpu, instruction.operands[1] as RegisterOperand, second, outcome.second!.width);
   if (result !== undefined && destination!.kind !== 'memory') writeOperand(cpu, destination as RegisterOperand, result, outcome.result!.width);
+  if (usesMmx(instruction)) {
+    cpu.fsw &= ~FSW_TOP;
+    cpu.ftw = 0xff;
+  }
   if (flags !== undefined) setArithmeticFlags(cpu, flags);
   if (df !== undefined) cpu.rflagsSystem = (cpu.rflagsSystem & ~DF | (df ? DF : 0)) >>> 0;
   cpu.rip = next ?? cpu.nextRip;
   return written === Written.attention ? Stop.attention : Stop.budget;
+}
+
+/** The flags stay set even when the instruction faults for one of them (APM Vol. 1, 4.10). */
+function raiseExceptions(cpu: Cpu, flags: number): void {
+  const unmasked = flags & ~(cpu.mxcsr >> 7);
+  cpu.mxcsr |= flags;
+  if (unmasked !== 0) throw fault(cpu, cr4Of(cpu) & CR4.OSXMMEXCPT ? XM : UD);
 }
 
 /** Near targets: canonical in 64-bit mode, inside the code segment elsewhere (APM Vol. 3, "JMP (Near)"). */
@@ -217,6 +230,8 @@ function writeOperand(cpu: Cpu, { file, number, high }: RegisterOperand, value: 
   if (file === 'general') return writeGeneral(cpu, number, width, value, high ? 8n : 0n);
   const place = placeOfRegister(file, number);
   for (let at = 0; at < width / 8; at++) cpu.u8[place + at] = Number(value >> BigInt(8 * at) & 0xffn);
+  // As an x87 register it is a NaN or an infinity then.
+  if (file === 'mmx') cpu.u16[place + 8 >> 1] = 0xffff;
 }
 
 /** The bits of an access code that ask for an aligned operand. */
@@ -276,6 +291,7 @@ function environmentOf(machine: ReferenceMachine, instruction: Instruction, outc
   const displace = displacementOf(instruction.mnemonic)?.(operandExpr(1, widthOf(instruction.operands[1]!) as Width), instruction);
   const environment: Environment = {
     nextIp: cpu.nextRip,
+    mxcsr: cpu.mxcsr,
     register: name => cpu.general(generalRegisters.indexOf(name)),
     flag: name => (status & flagBits[name]) !== 0,
     address: index => offsetOf(machine, instruction, index, index === 0 && displace ? evaluate(displace, environment) : 0n),

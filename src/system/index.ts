@@ -28,6 +28,7 @@ import {
   popSegment, pushSegment, storeLdt, storeTableRegister, storeTask, verifyRead, verifyWrite,
 } from './segment-load.ts';
 import { operandAt } from './operand.ts';
+import { emptyMmx, loadMxcsr, restoreExtended, saveExtended, storeMasked, storeMxcsr } from './vector.ts';
 
 type SystemInstruction = (machine: Machine, instruction: Instruction) => Done;
 
@@ -64,6 +65,9 @@ export const systemInstructions: Readonly<Record<string, SystemInstruction>> = {
   CPUID: identify, RDTSC: readTimeStamp, RDTSCP: readTimeStampAndProcessor, RDPMC: readPerformanceCounter, RDPID: readProcessorId, RDPRU: readProcessorRegister,
   RDRAND: readRandom, RDSEED: readRandom, HLT: halt, PAUSE: pause, FNINIT: initializeX87, MONITOR: monitor, MWAIT: monitorWait, MONITORX: monitor, MWAITX: monitorWait,
   CLZERO: clearLine,
+
+  // Vectors
+  EMMS: emptyMmx, LDMXCSR: loadMxcsr, STMXCSR: storeMxcsr, FXSAVE: saveExtended, FXRSTOR: restoreExtended, MASKMOVQ: storeMasked, MASKMOVDQU: storeMasked,
 
   // Ports
   IN: input, OUT: output, INS: inputString, OUTS: outputString,

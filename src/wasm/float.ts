@@ -1,9 +1,10 @@
 // The float words of `expr.ts` as WebAssembly: the processor's own arithmetic, followed by a proof that MXCSR, the operands and the result
-// leave no doubt: rounding to nearest with everything masked and the inexact flag set already, no NaN, no denormal, no overflow. In any
-// other case the exact reading of `semantics/softfloat.ts` decides. Part of the emitter, called by `emit.ts` only.
+// leave no doubt: rounding to nearest with everything masked and the inexact flag set already, no NaN, no denormal, no overflow. If that
+// fails, a function of the table looks again, at zeros and at results that are exact. In any other case the exact reading of
+// `semantics/softfloat.ts` decides. Part of the emitter, called by `emit.ts`, and by `functions.ts` for the second look.
 import { placeOf, placeOfArea } from '../cpu/state.ts';
 import type { Expr, FloatExpr, FloatWord } from '../semantics/expr.ts';
-import { I32, I64, Op, V128, type Code } from './encode.ts';
+import { I32, I64, Op, V128, type Code, type ValueType } from './encode.ts';
 import { Simd, type Emitter } from './emit.ts';
 
 /** Where the arguments of the exact reading stand, 16 bytes each, and behind them its result. */
@@ -16,23 +17,28 @@ interface Lanes {
   readonly abs: number; readonly sqrt: number; readonly add: number; readonly sub: number; readonly mul: number; readonly div: number;
   readonly pmin: number; readonly pmax: number; readonly nearest: number;
   readonly eq: number; readonly ne: number; readonly lt: number; readonly gt: number; readonly le: number; readonly ge: number;
+  readonly neg: number;
   readonly smallest: bigint; readonly infinity: bigint; readonly two31: bigint;
+  /** Of the significand; half of them and one, as a factor; and where a product of halves may overflow or lose digits. */
+  readonly digits: number; readonly splitter: bigint; readonly huge: bigint; readonly tiny: bigint;
 }
 const byFormat: Readonly<Record<32 | 64, Lanes>> = {
   32: {
     lane: 32, full: 15, bitmask: 0xa4, abs: 0xe0, sqrt: 0xe3, add: 0xe4, sub: 0xe5, mul: 0xe6, div: 0xe7, pmin: 0xea, pmax: 0xeb, nearest: 0x6a,
     eq: 0x41, ne: 0x42, lt: 0x43, gt: 0x44, le: 0x45, ge: 0x46, smallest: 0x00800000n, infinity: 0x7f800000n, two31: 0x4f000000n,
+    neg: 0xe1, digits: 24, splitter: 0x45800800n, huge: 0x76000000n, tiny: 0x10000000n,
   },
   64: {
     lane: 64, full: 3, bitmask: 0xc4, abs: 0xec, sqrt: 0xef, add: 0xf0, sub: 0xf1, mul: 0xf2, div: 0xf3, pmin: 0xf6, pmax: 0xf7, nearest: 0x94,
     eq: 0x47, ne: 0x48, lt: 0x49, gt: 0x4a, le: 0x4b, ge: 0x4c, smallest: 0x0010000000000000n, infinity: 0x7ff0000000000000n, two31: 0x41e0000000000000n,
+    neg: 0xed, digits: 53, splitter: 0x41a0000002000000n, huge: 0x7dd0000000000000n, tiny: 0x0500000000000000n,
   },
 };
 const Scalar = {
   lt32: 0x5d, lt64: 0x63, abs32: 0x8b, abs64: 0x99, nearest32: 0x90, nearest64: 0x9e, f32FromI64: 0xb4, f64FromI64: 0xb9,
   f32FromBits: 0xbe, f64FromBits: 0xbf, f32ToBits: 0xbc, f64ToBits: 0xbd,
 } as const;
-const TO_SINGLE = 0x5e, TO_DOUBLE = 0x5f, TO_I32_FROM_F32 = 0xf8, F32_FROM_I32 = 0xfa, TO_I32_FROM_F64 = 0xfc, F64_FROM_I32 = 0xfe;
+const TO_SINGLE = 0x5e, TO_DOUBLE = 0x5f, TO_I32_FROM_F32 = 0xf8, F32_FROM_I32 = 0xfa, TO_I32_FROM_F64 = 0xfc, F64_FROM_I32 = 0xfe, INTEGER_ABSOLUTE = 0xa0, INTEGER_BELOW = 0x3a;
 /** As doubles: the smallest normal single and the largest one. */
 const SMALLEST_SINGLE = 0x3810000000000000n, LARGEST_SINGLE = 0x47efffffe0000000n, TWO_63_SINGLE = 0x5f000000n, TWO_63 = 0x43e0000000000000n;
 
@@ -44,7 +50,7 @@ export function emitFloat(emitter: Emitter, node: FloatExpr, leave: (() => void)
   const args = node.arguments.map((argument) => pushArgument(emitter, argument));
   const result = emitter.temporary(node.width === 128 ? V128 : node.width === 64 ? I64 : I32);
   const flags = emitter.temporary(I32);
-  const fast = new FastPath(emitter, node, args);
+  const fast = new FastPath(code, (type) => emitter.temporary(type), node.word, node.format, node.width, args);
   fast.compute();
   code.set(result);
   code.i32(0);
@@ -53,16 +59,27 @@ export function emitFloat(emitter: Emitter, node: FloatExpr, leave: (() => void)
   fast.pushTrusted();
   code.op(Op.i32Eqz);
   code.if();
-  if (fast.hasSecondLook) {
-    fast.pushSecondLook();
+  if (fast.rounds) {
+    for (const local of fast.forSecondLook()) code.get(local);
+    code.i32(emitter.functions.secondLookSlot(node.word, node.format));
+    code.callIndirect(emitter.module.type(...SECOND_LOOK));
     code.op(Op.i32Eqz);
     code.if();
   }
   if (leave) leave();
   else callExact(emitter, node, args, result, flags);
-  if (fast.hasSecondLook) code.end();
+  if (fast.rounds) code.end();
   code.end();
   return { result, flags };
+}
+
+/** The type of a second look: both operands and the result; what a word does not have is any vector. */
+export const SECOND_LOOK: readonly [readonly ValueType[], readonly ValueType[]] = [[V128, V128, V128], [I32]];
+/** The body of the second look at a word, for scalars and vectors alike. */
+export function emitSecondLook(code: Code, word: FloatWord, format: 32 | 64): void {
+  const look = new FastPath(code, (type) => code.local(type), word, format, 128, [0, 1]);
+  look.vector = 2;
+  look.pushSecondLook();
 }
 
 /** A local of type v128 with the lanes; what is shorter is repeated, so that all lanes may be looked at. */
@@ -101,28 +118,43 @@ const comparisons: Readonly<Partial<Record<FloatWord, keyof Lanes>>> = {
 };
 const arithmetic: Readonly<Partial<Record<FloatWord, keyof Lanes>>> = { add: 'add', subtract: 'sub', multiply: 'mul', divide: 'div' };
 
+/** These only look at their operands: they never round. */
+const looking: ReadonlySet<FloatWord> = new Set<FloatWord>(['minimum', 'maximum', 'equal', 'less', 'lessOrEqual', 'unordered', 'notEqual', 'notLess',
+  'notLessOrEqual', 'ordered', 'order', 'orderQuiet', 'toDouble']);
+
 class FastPath {
-  readonly hasSecondLook: boolean;
+  /** The inexact flag is at stake. */
+  readonly rounds: boolean;
   /** The result needs no proof. */
   readonly isCertain: boolean;
-  private readonly emitter: Emitter;
+  /** A local with the result as a vector. */
+  vector = -1;
   private readonly code: Code;
-  private readonly node: FloatExpr;
+  private readonly temporary: (type: ValueType) => number;
+  private readonly word: FloatWord;
+  private readonly format: 32 | 64;
+  private readonly width: number;
   private readonly args: readonly number[];
   private readonly lanes: Lanes;
-  /** Locals: the result as a vector, absolute values. */
-  private vector = -1;
+  /** Locals with absolute values. */
   private readonly absolute: number[] = [];
   private absoluteResult = -1;
 
-  constructor(emitter: Emitter, node: FloatExpr, args: readonly number[]) {
-    this.emitter = emitter;
-    this.code = emitter.code;
-    this.node = node;
+  constructor(code: Code, temporary: (type: ValueType) => number, word: FloatWord, format: 32 | 64, width: number, args: readonly number[]) {
+    this.code = code;
+    this.temporary = temporary;
+    this.word = word;
+    this.format = format;
+    this.width = width;
     this.args = args;
-    this.lanes = byFormat[node.word === 'toSingle' ? 64 : node.word === 'toDouble' ? 32 : node.format];
-    this.hasSecondLook = node.word in arithmetic;
-    this.isCertain = node.word === 'fromSigned32' && node.format === 64;
+    this.lanes = byFormat[word === 'toSingle' ? 64 : word === 'toDouble' ? 32 : format];
+    this.rounds = !looking.has(word);
+    this.isCertain = word === 'fromSigned32' && format === 64;
+  }
+
+  forSecondLook(): readonly number[] {
+    const first = this.args[0]!;
+    return [first, this.args[1] ?? first, this.vector >= 0 ? this.vector : first];
   }
 
   private get(number: number): void { this.code.get(this.args[number]!); }
@@ -131,14 +163,13 @@ class FastPath {
 
   /** From a vector on the stack to the form of the result. */
   private finish(): void {
-    const { width } = this.node;
-    this.vector = this.emitter.temporary(V128);
+    this.vector = this.temporary(V128);
     this.code.tee(this.vector);
-    if (width < 128) this.code.simd(width === 64 ? Simd.extract64 : Simd.extract32, 0);
+    if (this.width < 128) this.code.simd(this.width === 64 ? Simd.extract64 : Simd.extract32, 0);
   }
 
   compute(): void {
-    const { word, format } = this.node, { code } = this;
+    const { word, format, code } = this;
     const operation = arithmetic[word], comparison = comparisons[word];
     if (operation || comparison) {
       this.get(0);
@@ -198,15 +229,15 @@ class FastPath {
 
   /** The argument as f32 or f64, rounded to an integer where the word rounds. */
   private pushScalar(): void {
-    const { code } = this, single = this.node.format === 32;
+    const { code } = this, single = this.format === 32;
     this.get(0);
     code.simd(single ? Simd.extract32 : Simd.extract64, 0);
     code.op(single ? Scalar.f32FromBits : Scalar.f64FromBits);
-    if (this.node.word === 'toSigned64') code.op(single ? Scalar.nearest32 : Scalar.nearest64);
+    if (this.word === 'toSigned64') code.op(single ? Scalar.nearest32 : Scalar.nearest64);
   }
   private pushIntegral(): void {
     this.get(0);
-    if (this.node.word === 'toSigned32') this.op('nearest');
+    if (this.word === 'toSigned32') this.op('nearest');
   }
 
   /** Rounding to nearest, all exceptions masked, neither DAZ nor FTZ, and the inexact flag is set. */
@@ -229,7 +260,7 @@ class FastPath {
   private pushAbsolute(number: number): void {
     const known = this.absolute[number];
     if (known !== undefined) return this.code.get(known);
-    const local = this.emitter.temporary(V128);
+    const local = this.temporary(V128);
     this.get(number);
     this.op('abs');
     this.code.tee(local);
@@ -237,7 +268,7 @@ class FastPath {
   }
   private pushAbsoluteResult(): void {
     if (this.absoluteResult >= 0) return this.code.get(this.absoluteResult);
-    this.absoluteResult = this.emitter.temporary(V128);
+    this.absoluteResult = this.temporary(V128);
     this.code.get(this.vector);
     this.op('abs');
     this.code.tee(this.absoluteResult);
@@ -265,8 +296,8 @@ class FastPath {
 
   /** Whether the result, and the silence about exceptions, are right beyond doubt. */
   pushTrusted(): void {
-    const { word, format } = this.node, { code } = this;
-    if (word in arithmetic) {
+    const { code } = this;
+    if (this.word in arithmetic) {
       // All three are normal numbers.
       this.pushAbsolute(0);
       this.pushAbsolute(1);
@@ -280,9 +311,15 @@ class FastPath {
       this.op('lt');
       code.simd(Simd.and);
       this.pushAll();
-      this.pushPlainControl();
-      return code.op(Op.i32And);
-    }
+    } else this.pushUsual();
+    if (!this.rounds) return;
+    this.pushPlainControl();
+    code.op(Op.i32And);
+  }
+
+  /** The operands and the result are such that nothing but inexactness can be reported: an i32. */
+  private pushUsual(): void {
+    const { word, format, code } = this;
     switch (word) {
       case 'squareRoot':
         // Positive and normal, or a zero.
@@ -297,9 +334,8 @@ class FastPath {
         this.constant(0n);
         this.op('eq');
         code.simd(Simd.or);
-        this.pushAll();
-        break;
-      case 'fromSigned32': case 'fromSigned64': return this.pushPlainControl();
+        return this.pushAll();
+      case 'fromSigned32': case 'fromSigned64': return code.i32(1);
       case 'toSingle':
         this.pushAbsolute(0);
         this.constant(SMALLEST_SINGLE);
@@ -312,61 +348,192 @@ class FastPath {
         this.constant(0n);
         this.op('eq');
         code.simd(Simd.or);
-        this.pushAll();
-        break;
+        return this.pushAll();
       case 'toSigned64': case 'truncateTo64':
         this.pushScalar();
         code.op(format === 32 ? Scalar.abs32 : Scalar.abs64);
         if (format === 32) code.i32(Number(TWO_63_SINGLE));
         else code.i64(TWO_63);
         code.op(format === 32 ? Scalar.f32FromBits : Scalar.f64FromBits);
-        code.op(format === 32 ? Scalar.lt32 : Scalar.lt64);
-        break;
+        return code.op(format === 32 ? Scalar.lt32 : Scalar.lt64);
       case 'toSigned32': case 'truncateTo32':
         this.pushIntegral();
         this.op('abs');
         this.constant(this.lanes.two31);
         this.op('lt');
-        this.pushAll();
-        break;
+        return this.pushAll();
       case 'toDouble':
         this.pushOrdinary(0);
         return this.pushAll();
+      case 'add': case 'subtract': case 'multiply': case 'divide':
+        // Zeros may take part, but one that comes out must be exact.
+        this.pushOrdinary(0);
+        this.pushOrdinary(1);
+        code.simd(Simd.and);
+        this.pushNormalResult();
+        this.pushAbsoluteResult();
+        this.constant(0n);
+        this.op('eq');
+        if (word === 'multiply' || word === 'divide') {
+          this.pushAbsolute(0);
+          if (word === 'multiply') {
+            this.pushAbsolute(1);
+            this.op('pmin');
+          }
+          this.constant(0n);
+          this.op('eq');
+          code.simd(Simd.and);
+        }
+        code.simd(Simd.or);
+        code.simd(Simd.and);
+        return this.pushAll();
       default:
-        // Comparisons raise nothing for ordinary operands, and do not round.
+        // Comparisons report nothing for ordinary operands.
         this.pushOrdinary(0);
         this.pushOrdinary(1);
         code.simd(Simd.and);
         return this.pushAll();
     }
-    this.pushPlainControl();
+  }
+
+  /** The usual, and either the inexact flag is set already or nothing is inexact. */
+  pushSecondLook(): void {
+    const { code } = this;
+    this.pushUsual();
+    code.i32(0);
+    code.load(Op.i32Load, placeOf('mxcsr'));
+    code.i32(0xffc0);
+    code.op(Op.i32And);
+    code.i32(0x1f80);
+    code.op(Op.i32Eq);
+    code.op(Op.i32And);
+    this.pushExact();
+    code.i32(0);
+    code.load(Op.i32Load, placeOf('mxcsr'));
+    code.i32(0x20);
+    code.op(Op.i32And);
+    code.op(Op.i32Or);
+    code.i32(0);
+    code.op(Op.i32Ne);
     code.op(Op.i32And);
   }
 
-  /** The same where zeros take part: one that comes out must be exact. */
-  pushSecondLook(): void {
-    const { word } = this.node, { code } = this;
-    this.pushOrdinary(0);
-    this.pushOrdinary(1);
-    code.simd(Simd.and);
-    this.pushNormalResult();
-    this.pushAbsoluteResult();
+  /** Whether nothing was rounded away, for usual operands: an i32 that is not 0; when in doubt 0. */
+  private pushExact(): void {
+    const { word, code } = this;
+    const result = (): void => { code.get(this.vector); };
+    switch (word) {
+      case 'add': case 'subtract': {
+        // Knuth's sum: what r lacks is (a - (r - t)) + (b - t), where t = r - a.
+        const second = this.local(() => {
+          this.get(1);
+          if (word === 'subtract') code.simd(this.lanes.neg);
+        });
+        const part = this.local(() => {
+          result();
+          this.get(0);
+          this.op('sub');
+        });
+        this.get(0);
+        result();
+        code.get(part);
+        this.op('sub');
+        this.op('sub');
+        code.get(second);
+        code.get(part);
+        this.op('sub');
+        this.op('add');
+        this.constant(0n);
+        this.op('eq');
+        return this.pushAll();
+      }
+      case 'multiply': return this.pushExactProduct(this.args[0]!, this.args[1]!, this.vector);
+      case 'divide': return this.pushExactProduct(this.vector, this.args[1]!, this.args[0]!);
+      case 'squareRoot': return this.pushExactProduct(this.vector, this.vector, this.args[0]!);
+      case 'toSingle':
+        this.get(0);
+        result();
+        code.simd(TO_DOUBLE);
+        this.op('eq');
+        return this.pushAll();
+      case 'fromSigned32':
+        // Integers of 24 bits and a sign.
+        this.get(0);
+        code.simd(INTEGER_ABSOLUTE);
+        code.simd(Simd.constant, ...repeat(32, 0x01000000n));
+        code.simd(INTEGER_BELOW);
+        return this.pushAll();
+      case 'fromSigned64':
+        this.get(0);
+        code.simd(Simd.extract64, 0);
+        code.i64(1n << BigInt(this.lanes.digits));
+        code.op(Op.i64Add);
+        code.i64(2n << BigInt(this.lanes.digits));
+        return code.op(Op.i64LtU);
+      default:
+        // To integers: they were integers.
+        this.get(0);
+        this.op('nearest');
+        this.get(0);
+        this.op('eq');
+        return this.pushAll();
+    }
+  }
+
+  private local(push: () => void): number {
+    const local = this.temporary(V128);
+    push();
+    this.code.set(local);
+    return local;
+  }
+
+  /** Whether a product of two numbers is exactly a third one, by Dekker's product: the parts of Veltkamp's split have few enough digits to be
+   * multiplied without rounding, if nothing is too large or too small. */
+  private pushExactProduct(left: number, right: number, whole: number): void {
+    const { code } = this;
+    const apply = (name: keyof Lanes, first: number, second: number): number => this.local(() => {
+      code.get(first);
+      code.get(second);
+      this.op(name);
+    });
+    const split = (value: number): [high: number, low: number] => {
+      const scaled = this.local(() => {
+        code.get(value);
+        this.constant(this.lanes.splitter);
+        this.op('mul');
+      });
+      const high = apply('sub', scaled, apply('sub', scaled, value));
+      return [high, apply('sub', value, high)];
+    };
+    const product = apply('mul', left, right);
+    const [leftHigh, leftLow] = split(left), [rightHigh, rightLow] = split(right);
+    let error = apply('sub', apply('mul', leftHigh, rightHigh), product);
+    error = apply('add', error, apply('mul', leftHigh, rightLow));
+    error = apply('add', error, apply('mul', leftLow, rightHigh));
+    error = apply('add', error, apply('mul', leftLow, rightLow));
+    code.get(error);
     this.constant(0n);
     this.op('eq');
-    if (word === 'multiply' || word === 'divide') {
-      this.pushAbsolute(0);
-      if (word === 'multiply') {
-        this.pushAbsolute(1);
-        this.op('pmin');
-      }
-      this.constant(0n);
-      this.op('eq');
+    code.get(product);
+    code.get(whole);
+    this.op('eq');
+    code.simd(Simd.and);
+    for (const value of [left, right]) {
+      code.get(value);
+      this.op('abs');
+      this.constant(this.lanes.huge);
+      this.op('lt');
       code.simd(Simd.and);
     }
+    code.get(product);
+    this.op('abs');
+    this.constant(this.lanes.tiny);
+    this.op('gt');
+    code.get(product);
+    this.constant(0n);
+    this.op('eq');
     code.simd(Simd.or);
     code.simd(Simd.and);
     this.pushAll();
-    this.pushPlainControl();
-    code.op(Op.i32And);
   }
 }

@@ -7,7 +7,7 @@ import { applyFloat } from '../semantics/softfloat.ts';
 import { foldBinary } from './fold.ts';
 import { I32, I64, Module, type ValueType } from './encode.ts';
 import type { Functions } from './emit.ts';
-import { FLOAT_ARGUMENTS, FLOAT_RESULT } from './float.ts';
+import { emitSecondLook, FLOAT_ARGUMENTS, FLOAT_RESULT, SECOND_LOOK } from './float.ts';
 
 const divisions: ReadonlySet<string> = new Set<BinaryWord>(['divide', 'remainder', 'divideSigned', 'remainderSigned']);
 
@@ -32,6 +32,20 @@ export function createFunctions(table: WebAssembly.Table, memory: WebAssembly.Me
         view.setBigUint64(FLOAT_RESULT + 8, value >> 64n, true);
         return flags;
       }, [], 32));
+      return slot;
+    },
+    secondLookSlot(word, format) {
+      const key = `${word}/${format}/look`;
+      let slot = slots.get(key);
+      if (slot !== undefined) return slot;
+      slot = allocate();
+      slots.set(key, slot);
+      const module = new Module();
+      module.importMemory('core', 'memory');
+      const { code, index } = module.function(module.type(...SECOND_LOOK));
+      emitSecondLook(code, word, format);
+      module.export('look', index);
+      table.set(slot, new WebAssembly.Instance(new WebAssembly.Module(module.finish()), { core: { memory } }).exports['look']);
       return slot;
     },
     slot(name, argumentWidths, width) {

@@ -3,7 +3,8 @@
 // shape are decoded; nothing here decides which code runs.
 import { CR4 } from '../cpu/controls.ts';
 import { DF } from '../cpu/flags.ts';
-import { placeOf, placeOfGeneral } from '../cpu/state.ts';
+import { FSW_ES, FSW_TOP, placeOf, placeOfGeneral } from '../cpu/state.ts';
+import { usesMmx } from '../cpu/units.ts';
 import type { MemoryOperand, RegisterOperand, SegmentName } from '../isa/instruction.ts';
 import { segmentNames } from '../isa/instruction.ts';
 import { childrenOf, generalRegisters, type Expr, type GeneralRegister, type Width } from '../semantics/expr.ts';
@@ -103,7 +104,7 @@ function flagsAreDead(shapes: readonly Shape[], number: number): boolean {
 function isQuiet(shape: Shape): boolean {
   const { operands } = shape.instruction;
   const { branch, store, fault, result, exceptions } = shape.outcome;
-  if (branch || store || fault || exceptions || (result && operands[0]?.kind === 'memory')) return false;
+  if (branch || store || fault || exceptions || usesMmx(shape.instruction) || (result && operands[0]?.kind === 'memory')) return false;
   let quiet = true;
   const seen = new Set<Expr>();
   const visit = (node: Expr): void => {
@@ -377,6 +378,18 @@ export function emitReads(handler: Handler): void {
   for (const root of roots) collectMemoryUses(root, uses);
   if (shape.outcome.result && operands[0]?.kind === 'memory') uses.add(0);
   for (const index of uses) handler.target(index);
+  if (usesMmx(shape.instruction)) {
+    code.i32(0);
+    code.load(Op.i32Load, placeOf('fsw'));
+    code.i32(FSW_ES);
+    code.op(Op.i32And);
+    code.if();
+    pushRecord(code, handler);
+    pushCount(code, handler);
+    code.i32(MF);
+    code.returnCall(core.raise);
+    code.end();
+  }
   const { fault } = shape.outcome;
   const isMemory = (index: number) => operands[index]!.kind === 'memory';
   const seen = new Set<Expr>();
@@ -400,7 +413,7 @@ export function emitReads(handler: Handler): void {
   }
 }
 
-const XM = 19, UD = 6;
+const XM = 19, UD = 6, MF = 16;
 /** Sets the flags of MXCSR, and raises #XM for those that are not masked, before anything else is committed. */
 function emitExceptions(handler: Handler, exceptions: Expr): void {
   const { code, core, emitter } = handler;
@@ -529,9 +542,24 @@ function commit(handler: Handler): void {
     const push = () => { code.get(handler.place(index)); };
     if ((operands[index] as RegisterOperand).file === 'general') writeRegister(handler, value, push, 0);
     else storeTo(handler, value, push);
+    if ((operands[index] as RegisterOperand).file !== 'mmx') return;
+    // As an x87 register it is a NaN or an infinity then.
+    push();
+    code.i32(0xffff);
+    code.store(Op.i32Store16, 8);
   };
   toOperand(1, second);
   toOperand(0, result);
+  if (!usesMmx(shape.instruction)) return;
+  code.i32(0);
+  code.i32(0);
+  code.load(Op.i32Load, placeOf('fsw'));
+  code.i32(~FSW_TOP);
+  code.op(Op.i32And);
+  code.store(Op.i32Store, placeOf('fsw'));
+  code.i32(0);
+  code.i32(0xff);
+  code.store(Op.i32Store, placeOf('ftw'));
 }
 
 /** A 32-bit value is zero-extended to the whole register. */

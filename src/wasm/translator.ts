@@ -8,6 +8,7 @@ import {
   placeOf, placeOfGeneral, placeOfRegister, placeOfSegment, SEGMENT_BASE,
   TLB_ENTRIES, TLB_READ_SUPERVISOR, TLB_READ_USER, TLB_WRITE_SUPERVISOR, TLB_WRITE_USER,
 } from '../cpu/state.ts';
+import { usesMmx } from '../cpu/units.ts';
 import { segmentNames, type Instruction, type MemoryOperand, type SegmentName } from '../isa/instruction.ts';
 import { childrenOf, constant, generalRegisters, some, type Expr, type GeneralRegister, type Width } from '../semantics/expr.ts';
 import type { Outcome } from '../semantics/outcome.ts';
@@ -74,7 +75,7 @@ export function rootsOf({ result, second, registers, store, flags, fault, branch
 
 /** Whether the instruction can stand in a region; if not, the region leaves there. */
 export function translatable({ instruction, outcome, direct }: SourceInstruction): boolean {
-  if (outcome.system || outcome.reads || outcome.df || (outcome.string && instruction.rep !== 'none')) return false;
+  if (outcome.system || usesMmx(instruction) || outcome.reads || outcome.df || (outcome.string && instruction.rep !== 'none')) return false;
   if (outcome.branch && instruction.operands[0]?.kind === 'relative' && !direct) return false;
   // FS and GS have limits to check outside 64-bit mode.
   if (instruction.codeSize !== 64 && instruction.operands.some((each) => each.kind === 'memory' && each.width > 0 && segmentNames.indexOf(each.segment) > 3)) return false;

@@ -1,5 +1,6 @@
 // Mnemonic to meaning for MMX and SSE. Merged into the one table of `semantics/index.ts`.
 import type { Meaning } from '../outcome.ts';
+import { approximate, arithmetic, compare, compareFlags, convert, convertLow, fromGeneral, root, toGeneral } from './float.ts';
 import { duplicate, move, moveHighHalf, moveHighToLow, moveLow, moveLowHalf, moveMask, moveScalar } from './move.ts';
 import {
   absolute, alignRight, applySign, bitAnd, bitAndNot, bitOr, bitXor, blendByImmediate, blendByRegister, extractLane, horizontal, insertLane,
@@ -18,6 +19,24 @@ const aligned: Readonly<Record<string, Meaning>> = {
   MOVLPS: moveLowHalf, MOVLPD: moveLowHalf, MOVHPS: moveHighHalf, MOVHPD: moveHighHalf, MOVLHPS: moveHighHalf, MOVHLPS: moveHighToLow,
   MOVSLDUP: duplicate(32, 0, 0, 2, 2), MOVSHDUP: duplicate(32, 1, 1, 3, 3), MOVDDUP: duplicate(64, 0, 0),
   MOVMSKPS: moveMask(32), MOVMSKPD: moveMask(64), PMOVMSKB: moveMask(8),
+  // Floating point.
+  ADDPS: arithmetic('add', 32), ADDSS: arithmetic('add', 32), ADDPD: arithmetic('add', 64), ADDSD: arithmetic('add', 64),
+  SUBPS: arithmetic('subtract', 32), SUBSS: arithmetic('subtract', 32), SUBPD: arithmetic('subtract', 64), SUBSD: arithmetic('subtract', 64),
+  MULPS: arithmetic('multiply', 32), MULSS: arithmetic('multiply', 32), MULPD: arithmetic('multiply', 64), MULSD: arithmetic('multiply', 64),
+  DIVPS: arithmetic('divide', 32), DIVSS: arithmetic('divide', 32), DIVPD: arithmetic('divide', 64), DIVSD: arithmetic('divide', 64),
+  MINPS: arithmetic('minimum', 32), MINSS: arithmetic('minimum', 32), MINPD: arithmetic('minimum', 64), MINSD: arithmetic('minimum', 64),
+  MAXPS: arithmetic('maximum', 32), MAXSS: arithmetic('maximum', 32), MAXPD: arithmetic('maximum', 64), MAXSD: arithmetic('maximum', 64),
+  SQRTPS: root(32), SQRTSS: root(32), SQRTPD: root(64), SQRTSD: root(64),
+  RCPPS: approximate('reciprocal'), RCPSS: approximate('reciprocal'), RSQRTPS: approximate('reciprocalRoot'), RSQRTSS: approximate('reciprocalRoot'),
+  CMPPS: compare(32), CMPSS: compare(32), CMPPD: compare(64), CMPSD: compare(64),
+  COMISS: compareFlags('order', 32), COMISD: compareFlags('order', 64), UCOMISS: compareFlags('orderQuiet', 32), UCOMISD: compareFlags('orderQuiet', 64),
+  CVTSI2SS: fromGeneral(32), CVTSI2SD: fromGeneral(64), CVTSS2SI: toGeneral('toSigned', 32), CVTSD2SI: toGeneral('toSigned', 64),
+  CVTTSS2SI: toGeneral('truncateTo', 32), CVTTSD2SI: toGeneral('truncateTo', 64),
+  CVTSS2SD: convert('toDouble', 32, 64), CVTSD2SS: convert('toSingle', 64, 32), CVTPS2PD: convert('toDouble', 32, 128), CVTPD2PS: convert('toSingle', 64, 64, true),
+  CVTDQ2PS: convert('fromSigned32', 32), CVTDQ2PD: convert('fromSigned32', 64, 128), CVTPS2DQ: convert('toSigned32', 32), CVTTPS2DQ: convert('truncateTo32', 32),
+  CVTPD2DQ: convert('toSigned32', 64, 64, true), CVTTPD2DQ: convert('truncateTo32', 64, 64, true),
+  CVTPI2PS: convertLow('fromSigned32', 32, 64), CVTPI2PD: convertLow('fromSigned32', 64, 128), CVTPS2PI: convertLow('toSigned32', 32, 64),
+  CVTTPS2PI: convertLow('truncateTo32', 32, 64), CVTPD2PI: convert('toSigned32', 64, 64), CVTTPD2PI: convert('truncateTo32', 64, 64),
   // Logic.
   PAND: bitAnd, PANDN: bitAndNot, POR: bitOr, PXOR: bitXor, ANDPS: bitAnd, ANDNPS: bitAndNot, ORPS: bitOr, XORPS: bitXor,
   ANDPD: bitAnd, ANDNPD: bitAndNot, ORPD: bitOr, XORPD: bitXor, PTEST: testBits,

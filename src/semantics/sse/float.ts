@@ -1,0 +1,40 @@
+// Floating point of SSE and SSE2: arithmetic, comparisons and conversions, scalar and packed. Meanings, called by the three readings through
+// `sse/index.ts`. APM Vol. 4, alphabetic.
+import type { Meaning, Outcome } from '../outcome.ts';
+import { bit, call, constant, float, floatFlags, truncate, zeroExtend, type FloatExpr, type FloatWord, type Width } from '../expr.ts';
+import { immediateOf } from './packed.ts';
+
+const outcome = (result: FloatExpr): Outcome => ({ result, exceptions: floatFlags(result) });
+
+/** The operands are as wide as what is computed: 32 or 64 bits, or a vector. */
+export const arithmetic = (word: FloatWord, format: 32 | 64): Meaning => ([destination, source]) =>
+  outcome(float(word, format, destination.width, destination, source));
+export const root = (format: 32 | 64): Meaning => ([, source]) => outcome(float('squareRoot', format, source.width, source));
+
+const predicates: readonly FloatWord[] = ['equal', 'less', 'lessOrEqual', 'unordered', 'notEqual', 'notLess', 'notLessOrEqual', 'ordered'];
+export const compare = (format: 32 | 64): Meaning => ([destination, source], { instruction }) =>
+  outcome(float(predicates[immediateOf(instruction) & 7]!, format, destination.width, destination, source));
+
+/** COMISS, UCOMISS …: ZF, PF and CF say the order, the other flags are cleared. */
+export const compareFlags = (word: 'order' | 'orderQuiet', format: 32 | 64): Meaning => ([first, second]) => {
+  const order = float(word, format, 32, first, second), none = constant(1, 0);
+  return { flags: { zf: bit(order, 6), pf: bit(order, 2), cf: bit(order, 0), of: none, af: none, sf: none }, exceptions: floatFlags(order) };
+};
+
+/** The result is as wide as `width` says, or as the destination; what a vector register has beyond becomes 0 where `clears` says so. */
+export const convert = (word: FloatWord, format: 32 | 64, width?: Width, clears = false): Meaning => ([destination, source]) => {
+  const { width: whole } = destination;
+  const result = float(word, format, width ?? whole, source);
+  return { result: clears ? zeroExtend(128, result) : result, exceptions: floatFlags(result) };
+};
+/** CVTSI2SS, CVTSI2SD, CVTSS2SI …: the general register is 32 or 64 bits wide. */
+export const fromGeneral = (format: 32 | 64): Meaning => ([, source]) =>
+  outcome(float(source.width === 64 ? 'fromSigned64' : 'fromSigned32', format, format, source));
+export const toGeneral = (word: 'toSigned' | 'truncateTo', format: 32 | 64): Meaning => ([destination, source]) =>
+  outcome(float(`${word}${destination.width === 64 ? 64 : 32}`, format, destination.width, source));
+/** CVTPI2PS and its kin read 64 bits, whatever the operand has. */
+export const convertLow = (word: FloatWord, format: 32 | 64, width: Width): Meaning => ([, source]) =>
+  outcome(float(word, format, width, source.width > 64 ? truncate(64, source) : source));
+
+/** RCPPS, RSQRTPS and their scalar forms report no exceptions. */
+export const approximate = (name: 'reciprocal' | 'reciprocalRoot'): Meaning => ([, source]) => ({ result: call(name, source.width, source) });
