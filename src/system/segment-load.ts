@@ -218,7 +218,9 @@ export const loadFarPointer = (segment: number) => (machine: Machine, instructio
 export function readFarPointer(machine: Machine, instruction: Instruction, index: number): { offset: bigint; selector: number } {
   const operand = operandAt(instruction, index);
   if (operand.kind !== 'memory') throw invalidOpcode();
-  const offsetBytes = operand.width === 0 ? instruction.operandSize >> 3 : operand.width - 16 >> 3;
+  // AMD processors have no 64-bit offsets in far pointers (APM Vol. 3, "JMP (Far)"); Intel's have (SDM Vol. 2, "JMP").
+  const { vendor } = machine.capability, isWide = instruction.operandSize === 64 && vendor !== 'AuthenticAMD' && vendor !== 'HygonGenuine';
+  const offsetBytes = isWide ? 8 : operand.width === 0 ? instruction.operandSize >> 3 : operand.width - 16 >> 3;
   const linear = linearOfOperand(machine, instruction, operand, offsetBytes, false);
   const linearOfSelector = linearOfOperand(machine, instruction, operand, 2, false, offsetBytes);
   const { memory } = machine;

@@ -285,7 +285,7 @@ export function createRunner(parts: RunnerParts): Runner {
 
   /** RSM inside system-management mode. What the area holds may be illegal: then the vCPU shuts down. */
   function resume(): Done {
-    if (transit('Rsm', resumeFromSmm, {}).stop === 'shutdown') transit('shutdown', shutDown, { cause: 'RSM' });
+    if (transit('Rsm', resumeFromSmm, {}).stop === 'shutdown') shutdown('RSM');
     withoutTrap = true;
     return Done.attention;
   }
@@ -464,6 +464,8 @@ export function createRunner(parts: RunnerParts): Runner {
 
   // ── Between two instructions ──
 
+  const isAmd = (): boolean => capability.vendor === 'AuthenticAMD' || capability.vendor === 'HygonGenuine';
+
   /** Delivers the event that comes first (APM Vol. 2, 8.5, table 8-8): SMI, traps of the instruction before, NMI, external interrupt, then
    * instruction breakpoints. `undefined`: nothing was due. An instruction that user space is answering is finished first. */
   function deliverDue(): VcpuExit | 'delivered' | undefined {
@@ -486,7 +488,8 @@ export function createRunner(parts: RunnerParts): Runner {
         return interrupt(cpu.pendingVector, 'external');
       }
     }
-    if (armedExecute && (u32[FLAGS]! & RF) === 0 && u32[ACTIVITY] === Activity.running) {
+    // On Intel processors MOV SS keeps instruction breakpoints back, too (SDM Vol. 3, 6.8.3); on AMD's it does not.
+    if (armedExecute && (shadow !== 2 || isAmd()) && (u32[FLAGS]! & RF) === 0 && u32[ACTIVITY] === Activity.running) {
       const hits = executeBreakpoints(cpu, BigInt.asUintN(is64Bit(cpu) ? 64 : 32, cpu.rip + (is64Bit(cpu) ? 0n : cpu.cs.base)));
       if (hits !== 0) return exception(DB, 0, BigInt(hits));
     }
