@@ -49,6 +49,14 @@ export const behaviours = {
     },
     default: 'held',
   },
+  'smm.rsm-nested-checks': {
+    sentence: 'Whether RSM into a nested guest makes the checks again that VMRUN makes of the control area, which the handler may have changed.',
+    values: {
+      controls: 'KVM since 7.0 (be5fa8737d42, "KVM: SVM: check validity of VMCB controls when returning from SMM"): a control that VMRUN refuses is a shutdown',
+      none: 'KVM before 7.0: the guest runs with whatever the VMCB says',
+    },
+    default: 'controls',
+  },
   'smm.smbase-alignment': {
     sentence: 'Whether RSM shuts down when the SMBASE in the save area is not a multiple of 32 KiB.',
     values: {

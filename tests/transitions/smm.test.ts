@@ -5,7 +5,7 @@ import { CR0, CR4, EFER } from '../../src/cpu/controls.ts';
 import { flagFields, rflagsOf, setRflags, rflags, VM } from '../../src/cpu/flags.ts';
 import { Activity, Attribute, bindCpu, Smm, VCPU_FILE, VCPU_FILE_SIZE } from '../../src/cpu/state.ts';
 import { applyVcpu, captureVcpu, resetVcpu, type VcpuState } from '../../src/cpu/vcpu-state.ts';
-import { createCapabilities } from '../../src/model/capabilities.ts';
+import { createCapabilities, type Capabilities } from '../../src/model/capabilities.ts';
 import { controlChecks } from '../../src/transitions/controls.ts';
 import type { Context, ReadonlyMemory, TransitionOutcome } from '../../src/transitions/outcome.ts';
 import { enterSmm } from '../../src/transitions/smm/enter.ts';
@@ -21,8 +21,13 @@ const memory = (base: number, bytes: Uint8Array): ReadonlyMemory => {
   };
 };
 const nothing = memory(0, new Uint8Array(0));
-const context = (options: { cpu?: string; behaviours?: Record<string, string>; memory?: ReadonlyMemory; outside?: ReadonlyMemory } = {}): Context => ({
-  memory: options.memory ?? nothing, capability: createCapabilities(options.cpu ?? 'EPYC-Milan', options.behaviours ?? {}),
+/** `svm`: nested guests, whether or not the models offer them. */
+function capabilities(cpu: string, behaviours: Record<string, string>, svm: boolean): Capabilities {
+  const door = createCapabilities(cpu, behaviours);
+  return svm ? { ...door, has: (feature) => feature === 'svm' || door.has(feature) } : door;
+}
+const context = (options: { cpu?: string; svm?: true; behaviours?: Record<string, string>; memory?: ReadonlyMemory; outside?: ReadonlyMemory } = {}): Context => ({
+  memory: options.memory ?? nothing, capability: capabilities(options.cpu ?? 'EPYC-Milan', options.behaviours ?? {}, options.svm === true),
   ...(options.outside === undefined ? {} : { outside: options.outside }),
 });
 
@@ -206,10 +211,68 @@ describe('RSM', () => {
     expect(failed(roundTrip(long(), handler, { behaviours: { 'smm.smbase-alignment': '32-kib' } }).resumed)).toEqual(['rsm.smbase-misaligned']);
   });
   test('every row of a control register and every row of RSM has its case here', () => {
-    const covered = [...illegal.map(([row]) => row), 'rsm.smbase-misaligned', 'rsm.page-directory-pointers'];
+    const covered = [...illegal.map(([row]) => row), 'rsm.smbase-misaligned', 'rsm.page-directory-pointers', 'rsm.guest-without-svme', 'rsm.guest-vmcb'];
     expect(resumeChecks.map(({ id }) => id).sort()).toEqual([...covered].sort());
     expect(resumeChecks.slice(0, controlChecks.length).map(({ id }) => id)).toEqual(controlChecks.map(({ id }) => id));
   });
+  describe('with a nested guest', () => {
+    const VMCB = 0x9000;
+    /** A control area with something at the virtual interrupt, EVENTINJ, the nested CR3. */
+    const vmcb = (): DataView => {
+      const view = new DataView(new ArrayBuffer(0x1000));
+      view.setBigUint64(0x60, 0x1111n, true);
+      view.setBigUint64(0xa8, 0x80000030n, true);
+      view.setBigUint64(0xb0, 0x7000n, true);
+      return view;
+    };
+    const guest = (): VcpuState => {
+      const control = new Uint8Array(vmcb().buffer, 0, 0x400).slice(), host = new DataView(new ArrayBuffer(0x400));
+      new DataView(control.buffer).setBigUint64(0x60, 0x01000101n, true);
+      host.setBigUint64(0xd0, 0x1d01n, true);
+      host.setBigUint64(0x148, 0x6f0n, true);
+      host.setBigUint64(0x158, 0x80050033n, true);
+      return long().with({
+        guestMode: 1, vmcbAddress: BigInt(VMCB), nestedControl: control, hostSave: new Uint8Array(host.buffer), pat: 0x0606n, efer: long().efer | BigInt(EFER.SVME),
+      });
+    };
+    const inMemory = (view = vmcb()): { svm: true; outside: ReadonlyMemory } => ({ svm: true, outside: memory(VMCB, new Uint8Array(view.buffer)) });
+
+    test('the save area says so, with its VMCB, virtual interrupt, PAT, nested CR3 and the host', () => {
+      const outcome = enterSmm(guest(), {}, context()), area = areaOf(outcome);
+      expect([0xfed8, 0xfee0, 0xfee8, 0xff20, 0xff28, 0xff30, 0xff38, 0xff40].map((at) => word(area, at)))
+        .toEqual([1n, 0x9000n, 0x01000101n, 0x0606n, 0x1d01n, 0x6f0n, 0x7000n, 0x80050033n]);
+      expect([outcome.after.guestMode, outcome.after.smm, outcome.detail['fromGuest']]).toEqual([0, Smm.active | Smm.fromGuest, true]);
+      expect([0xfed8, 0xfee0, 0xff28].map((at) => word(areaOf(enterSmm(long(), {}, context())), at))).toEqual([0n, 0n, 0n]);
+    });
+    test('RSM goes back to it under the controls of the VMCB in memory; nothing is injected again', () => {
+      const changed = vmcb();
+      changed.setUint32(0x0c, 0x40, true);
+      const { resumed: { after, detail } } = roundTrip(guest(), undefined, inMemory(changed));
+      const control = new DataView(after.nestedControl.buffer, after.nestedControl.byteOffset, 0x400);
+      expect([after.guestMode, after.smm, after.vmcbAddress, after.rip, detail['toGuest']]).toEqual([1, 0, 0x9000n, long().rip, true]);
+      expect([control.getUint32(0x0c, true), control.getBigUint64(0x60, true), control.getBigUint64(0xa8, true)]).toEqual([0x40, 0x01000101n, 0n]);
+      expect(after.hostSave).toEqual(guest().hostSave);
+    });
+    test.each([
+      ['rsm.guest-without-svme', setScalar('efer', 0x501n)], ['rsm.guest-vmcb', setScalar('svmVmcb', 0x9010n)], ['rsm.guest-vmcb', setScalar('svmVmcb', 0x5000_0000n)],
+    ] as const)('%s is a shutdown of the host', (row, handler) => {
+      const { resumed } = roundTrip(guest(), handler, inMemory());
+      expect([failed(resumed), resumed.stop, resumed.after.guestMode, resumed.after.smm]).toEqual([[row], 'shutdown', 0, Smm.active | Smm.fromGuest]);
+    });
+    test('another illegal state is a shutdown of the guest', () => {
+      const { resumed } = roundTrip(guest(), setScalar('cr0', 0x80010010n), inMemory());
+      expect([failed(resumed), resumed.stop, resumed.after.guestMode, resumed.after.smm]).toEqual([['cr0.paging-without-protection'], 'shutdown', 1, 0]);
+    });
+    test('the checks of VMRUN are made again, or not', () => {
+      const asid = { id: 'vmrun.asid-zero', what: 'ASID is 0.', reference: 'APM Vol. 2, 15.5.1', holds: (control: Readonly<Uint8Array>) => control[0x58] !== 0 };
+      const entered = enterSmm(guest(), {}, context()), { physical, bytes } = entered.writes[0]!;
+      const resume = (behaviours: Record<string, string>) =>
+        resumeFromSmm(entered.after, { guestChecks: [asid] }, context({ behaviours, memory: memory(physical, bytes), ...inMemory() }));
+      expect([failed(resume({})), resume({}).stop, resume({}).after.guestMode]).toEqual([['vmrun.asid-zero'], 'shutdown', 0]);
+      expect([resume({ 'smm.rsm-nested-checks': 'none' }).stop, resume({ 'smm.rsm-nested-checks': 'none' }).after.guestMode]).toEqual([undefined, 1]);
+    });
+  });
+
   test('a save area in a hole reads as ones', () => {
     const entered = enterSmm(long(), {}, context());
     expect(resumeFromSmm(entered.after, {}, context()).stop).toBe('shutdown');

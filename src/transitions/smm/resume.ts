@@ -5,14 +5,21 @@ import { AC, ARITHMETIC, DF, flagFields, ID, IF, IOPL, NT, RF, TF, VIF, VIP, VM 
 import { Activity, Attribute, Smm } from '../../cpu/state.ts';
 import type { Changes, VcpuState } from '../../cpu/vcpu-state.ts';
 import type { Capabilities } from '../../model/capabilities.ts';
-import { evaluateChecks, type Check } from '../check.ts';
+import { evaluateChecks, type Check, type CheckResult } from '../check.ts';
 import { controlChecks, type ControlState } from '../controls.ts';
 import type { Context, ReadonlyMemory, TransitionOutcome } from '../outcome.ts';
 import { layoutOf } from './enter.ts';
 import { decodeSaveArea, SAVE_AREA, SAVE_AREA_SIZE, type SavedState } from './save-area.ts';
 
+export interface Rsm {
+  /** The rows that VMRUN makes of a control area: made again where RSM goes to a nested guest. */
+  readonly guestChecks?: readonly Check<Readonly<Uint8Array>>[];
+}
+
 /** What the rows look at: the state that would be loaded. */
 export interface ResumedState {
+  /** The save area says that a nested guest was running: the control area of its VMCB, or undefined where none can be read. */
+  readonly guest?: { readonly control: Readonly<Uint8Array> | undefined };
   readonly control: ControlState;
   readonly csAttributes: number;
   readonly dr6: bigint;
@@ -48,6 +55,14 @@ export const resumeChecks: readonly Check<ResumedState>[] = [
     holds: ({ pointers }, capability) => pointers.every((pointer) => (pointer & 1n) === 0n || (pointer & reservedOfPointer(capability)) === 0n),
   },
   {
+    id: 'rsm.guest-without-svme', what: 'The SVM guest flag is set and EFER.SVME is clear.', reference: 'APM Vol. 2, 15.5.1; KVM, svm_leave_smm()',
+    holds: ({ guest, control }) => guest === undefined || bit(control.efer, EFER.SVME),
+  },
+  {
+    id: 'rsm.guest-vmcb', what: 'The VMCB address is not a multiple of 4 KiB, or there is no memory.', reference: 'APM Vol. 2, 15.5.1; KVM, svm_leave_smm()',
+    holds: ({ guest }) => guest === undefined || guest.control !== undefined,
+  },
+  {
     id: 'rsm.smbase-misaligned', what: 'SMBASE is not a multiple of 32 KiB.', reference: 'SDM Vol. 3, 34.11 (Intel486 and Pentium only)',
     holds: ({ smbase }, capability) => (smbase & 0x7fff) === 0 || capability.behaviour('smm.smbase-alignment') === 'any',
   },
@@ -56,17 +71,20 @@ export const resumeChecks: readonly Check<ResumedState>[] = [
 const reservedOfPointer = (capability: Capabilities): bigint =>
   0x1e6n | -1n << BigInt(capability.number('physical-address-bits')) & 0xffffffffffffffffn;
 
-export function resumeFromSmm(before: VcpuState, _event: object, { memory, outside = memory, capability }: Context): TransitionOutcome {
+export function resumeFromSmm(before: VcpuState, { guestChecks = [] }: Rsm, { memory, outside = memory, capability }: Context): TransitionOutcome {
   // A hole reads as ones.
   const bytes = memory.readBytes(before.smbase + SAVE_AREA, SAVE_AREA_SIZE) ?? new Uint8Array(SAVE_AREA_SIZE).fill(0xff);
   const saved = decodeSaveArea(layoutOf(capability), bytes);
   const resumed = stateToResume(saved, outside);
-  const checks = evaluateChecks(resumeChecks, resumed, capability);
+  const nested = guestChecksOf(resumed, guestChecks, capability), checks = [...evaluateChecks(resumeChecks, resumed, capability), ...nested];
+  const guest = guestOf(saved, resumed, nested);
   if (checks.some(({ passed }) => !passed)) {
-    return { after: before, writes: [], checks, stop: 'shutdown', detail: { smbase: before.smbase, rip: before.rip } };
+    // The shutdown is the nested guest's where there is one: its hypervisor may intercept it.
+    const after = guest === undefined ? before : before.with({ ...guest, smm: 0 });
+    return { after, writes: [], checks, flush: 'all', stop: 'shutdown', detail: { smbase: before.smbase, rip: before.rip, toGuest: guest !== undefined } };
   }
   const after = before.with({
-    ...registers(saved), ...controls(resumed, capability), ...restarts(saved, capability), ...blocking(before, saved, capability),
+    ...registers(saved), ...controls(resumed, capability), ...restarts(saved, capability), ...blocking(before, saved, capability), ...guest,
     es: saved.segments.es, cs: saved.segments.cs, ss: saved.segments.ss, ds: saved.segments.ds, fs: saved.segments.fs, gs: saved.segments.gs,
     ldtr: saved.segments.ldtr, tr: saved.segments.tr,
     gdtrBase: saved.gdtr.base, gdtrLimit: saved.gdtr.limit, idtrBase: saved.idtr.base, idtrLimit: saved.idtr.limit,
@@ -74,9 +92,35 @@ export function resumeFromSmm(before: VcpuState, _event: object, { memory, outsi
   });
   return {
     after, writes: [], checks, flush: 'all',
-    detail: { smbase: after.smbase, rip: after.rip, halted: after.activity === Activity.halted, toGuest: false },
+    detail: { smbase: after.smbase, rip: after.rip, halted: after.activity === Activity.halted, toGuest: guest !== undefined },
   };
 }
+
+// ── Back to a nested guest ──
+
+/** Places in a control area (APM Vol. 2, appendix B). */
+const V_INTR = 0x60, EVENT_INJECTION = 0xa8, CONTROL_SIZE = 0x400;
+
+function guestChecksOf({ guest }: ResumedState, rows: readonly Check<Readonly<Uint8Array>>[], capability: Capabilities): readonly CheckResult[] {
+  if (guest?.control === undefined || capability.behaviour('smm.rsm-nested-checks') === 'none') return [];
+  return evaluateChecks(rows, guest.control, capability);
+}
+
+/** The guest runs under the controls that its VMCB has now. The event that VMRUN injected is not injected again; the virtual interrupt is as
+ * it was at the SMI. Host state never left the processor. */
+function guestOf({ scalars }: SavedState, { guest, control: { efer } }: ResumedState, nested: readonly CheckResult[]): Changes | undefined {
+  if (guest?.control === undefined || !bit(efer, EFER.SVME) || nested.some(({ passed }) => !passed)) return undefined;
+  const nestedControl = guest.control.slice(), view = new DataView(nestedControl.buffer);
+  view.setBigUint64(V_INTR, scalars.svmVirtualInterrupt, true);
+  view.setBigUint64(EVENT_INJECTION, 0n, true);
+  return { guestMode: 1, vmcbAddress: scalars.svmVmcb, nestedControl };
+}
+
+function readControl(address: bigint, memory: ReadonlyMemory): Uint8Array | undefined {
+  return (address & 0xfffn) !== 0n || address >> 52n !== 0n ? undefined : memory.readBytes(Number(address), CONTROL_SIZE);
+}
+
+// ── The state ──
 
 function stateToResume({ scalars, segments }: SavedState, outside: ReadonlyMemory): ResumedState {
   const { cr0, cr3, cr4, efer } = scalars;
@@ -89,6 +133,7 @@ function stateToResume({ scalars, segments }: SavedState, outside: ReadonlyMemor
   return {
     control, csAttributes: segments.cs.attributes, dr6: scalars.dr6, dr7: scalars.dr7, rflags: Number(scalars.rflags & 0xffffffffn) & FLAGS,
     smbase: Number(scalars.smbase), pointers: pae ? [0, 1, 2, 3].map(pointer) : [],
+    ...((scalars.svmGuest & 1n) !== 0n ? { guest: { control: readControl(scalars.svmVmcb, outside) } } : {}),
   };
 }
 
