@@ -166,6 +166,22 @@ describe.each(tiers)('in the %s', (tier) => {
     expect(() => { vm.setUserMemoryRegion({ ...slot, slot: 0x20000 }); }).toThrow(/EINVAL/);
   });
 
+  test('INIT waits for RSM', () => {
+    const vm = createKvm().createVm({ cpu: 'EPYC-Milan', behaviours: {}, ramBytes: RAM_BYTES, tier, seed: 7n, quantum: 1000, tscKhz: 1_000_000 });
+    vm.setUserMemoryRegion({ slot: 0, flags: 0, guestPhysical: 0, size: RAM_BYTES, ramOffset: 0 });
+    vm.createIrqchip();
+    const vcpu = vm.createVcpu(0), seen: VmTransition[] = [];
+    vm.onTransition = (transition) => seen.push(transition);
+    vm.writeMemory(ENTRY, assemble([incBx, incBx, hlt]));
+    // The handler's segments reach the local APIC: an INIT for itself.
+    vm.writeMemory(HANDLER, assemble([['66 67 c7 05 00 03 e0 fe 00 45 00 00', 'mov dword ptr [0xfee00300],0x4500'], incBx, rsm]));
+    enterRealMode(vcpu);
+    vcpu.smi();
+    vcpu.run(4n);
+    expect(story(seen)).toEqual(['Smi 0', 'Rsm 3', 'Init 3']);
+    expect(seen[2]!.detail).toMatchObject({ rip: BigInt(ENTRY), waits: false });
+  });
+
   test('an illegal state at RSM shuts the vCPU down and says which row', () => {
     const { vcpu, seen } = guest(tier, [incBx, hlt], [['66 2e c7 06 58 ff 10 00 00 80', 'mov dword ptr cs:[0xff58],0x80000010'], rsm]);
     vcpu.smi();
