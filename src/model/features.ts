@@ -61,7 +61,7 @@ export const features = {
   smx: [0x1, 0, 'ecx', 6, [], 'vmx', '#UD: GETSEC; CR4.SMXE; MSR 0x3a bits 15:8'],
   est: [0x1, 0, 'ecx', 7, [], 'power', 'MSR 0x198 IA32_PERF_STATUS, 0x199 IA32_PERF_CTL'],
   tm2: [0x1, 0, 'ecx', 8, [], 'power', 'Thermal Monitor 2'],
-  ssse3: [0x1, 0, 'ecx', 9, [], 'vector', '#UD: PSHUFB, PALIGNR, PHADDx, PHSUBx, PMADDUBSW, PMULHRSW, …'],
+  ssse3: [0x1, 0, 'ecx', 9, [], 'full', '#UD: PSHUFB, PALIGNR, PHADDx, PHSUBx, PMADDUBSW, PMULHRSW, …'],
   cid: [0x1, 0, 'ecx', 10, [], 'power', 'L1 Context ID'],
   fma: [0x1, 0, 'ecx', 12, [], 'vector', '#UD: VFMADD*, VFMSUB*, VFNMADD*, VFNMSUB* (FMA3)'],
   cx16: [0x1, 0, 'ecx', 13, [], 'full', '#UD: CMPXCHG16B'],

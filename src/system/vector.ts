@@ -64,7 +64,7 @@ export function emptyMmx(machine: Machine): Done {
 
 // ── FXSAVE and FXRSTOR (APM Vol. 2, 11.4.4) ──
 
-const AREA = 512, X87 = 32, XMM = 160;
+const FSW_BUSY = 0x8000, AREA = 512, X87 = 32, XMM = 160;
 const topOf = (cpu: Cpu): number => cpu.fsw >> 11 & 7;
 /** REX.W makes the x87 pointers 64 bits wide; else they are offset and selector. */
 const isWide = (instruction: Instruction): boolean => instruction.operandSize === 64;
@@ -82,8 +82,9 @@ const registersOf = (cpu: Cpu): number => (cr4Of(cpu) & CR4.OSFXSR) === 0 ? 0 : 
 export function saveExtended(machine: Machine, instruction: Instruction): Done {
   const { cpu, memory } = machine;
   const area = areaOf(machine, instruction, true), wide = isWide(instruction);
+  // The last byte is asked for first (Zen 4, native vectors).
+  memory.probeWrite(area + BigInt(AREA - 1), 1);
   memory.probeWrite(area, 16);
-  memory.probeWrite(area + BigInt(AREA - 16), 16);
   const put = (at: number, value: bigint): void => { memory.write64(area + BigInt(at), value); };
   put(0, BigInt(cpu.fcw) | BigInt(cpu.fsw) << 16n | BigInt(cpu.ftw) << 32n | BigInt(cpu.fop) << 48n);
   put(8, wide ? cpu.fip : cpu.fip & 0xffffffffn | BigInt(cpu.fcs) << 32n);
@@ -106,13 +107,16 @@ export function restoreExtended(machine: Machine, instruction: Instruction): Don
   const { cpu, memory } = machine;
   const area = areaOf(machine, instruction, false), wide = isWide(instruction), registers = registersOf(cpu);
   // Everything is read before anything changes.
+  memory.read8(area + BigInt(AREA - 1));
   const words: bigint[] = [];
   for (let at = 0; at < AREA; at += 8) words.push(memory.read64(area + BigInt(at)));
   const word = (at: number): bigint => words[at >> 3]!, number = (at: number, from: number, width: number): number => Number(BigInt.asUintN(width, word(at) >> BigInt(from)));
   const mxcsr = number(24, 0, 32);
   if (registers > 0 && (mxcsr & ~MXCSR_MASK) !== 0) throw generalProtection();
   cpu.fcw = number(0, 0, 16);
-  cpu.fsw = number(0, 16, 16);
+  // ES and B follow from the exceptions that are not masked.
+  cpu.fsw = number(0, 16, 16) & ~(FSW_ES | FSW_BUSY);
+  if ((cpu.fsw & ~cpu.fcw & 0x3f) !== 0) cpu.fsw |= FSW_ES | FSW_BUSY;
   cpu.ftw = number(0, 32, 8);
   cpu.fop = number(0, 48, 11);
   cpu.fip = wide ? word(8) : BigInt(number(8, 0, 32));

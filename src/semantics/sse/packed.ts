@@ -35,11 +35,11 @@ export const shiftBytes = (direction: 1 | -1): Meaning => ([destination], { inst
   }), destination, zero(width)) };
 };
 
-/** The bytes of both operands, destination above source, shifted right. */
+/** The bytes of both operands, destination above source, shifted right. The source is read even when nothing of it is left. */
 export const alignRight: Meaning = ([destination, source], { instruction }) => {
   const { width } = destination, count = countOf(width, 8), by = immediateOf(instruction);
-  if (by >= 2 * count) return { result: zero(width) };
-  if (by >= count) return { result: shuffle(8, sequence(count, at => Math.min(at + by - count, count)), destination, zero(width)) };
+  if (by >= 2 * count) return { result: zero(width), reads: source };
+  if (by >= count) return { result: shuffle(8, sequence(count, at => Math.min(at + by - count, count)), destination, zero(width)), reads: source };
   return { result: shuffle(8, sequence(count, at => at + by), source, destination) };
 };
 
