@@ -20,7 +20,21 @@ export interface VcpuState extends FieldValues, SegmentValues {
   readonly hostSave: Readonly<Uint8Array>;
   /** The same state with some fields replaced; this value is untouched. */
   with(changes: Changes): VcpuState;
+  /** The same state after `change` has written to a copy of it: for handlers that change much. The copy must not be kept. */
+  edit(change: (draft: Draft) => void): VcpuState;
+  /** The fields and areas as words, for tables that name their places with `wordOf`. */
+  readonly words: Readonly<Uint32Array>;
 }
+
+/** A copy that is being written. */
+export type Draft = { -readonly [K in FieldName]: Cpu[K] } & { [K in SegmentRegister]: Readonly<Segment> } & {
+  readonly nestedControl: Uint8Array;
+  readonly hostSave: Uint8Array;
+  readonly words: Uint32Array;
+};
+
+/** The index in `words` of a place in the vCPU file. */
+export const wordOf = (place: number): number => place - VCPU_FILE >> 2;
 
 // Small buffers are dear to allocate, so values are carved out of slabs; a slab lives as long as one of its values.
 const VALUES_PER_SLAB = 64;
@@ -46,11 +60,23 @@ class State {
   get hostSave(): Uint8Array {
     return this.slab.u8.subarray(this.base + HOST, this.base + HOST + HOST_LENGTH);
   }
-  with(changes: Changes): VcpuState {
-    const next = new State();
-    const { u8, u32, u64 } = next.slab;
+  get words(): Uint32Array {
+    return this.slab.u32.subarray(this.base >> 2, this.base + LENGTH >> 2);
+  }
+  copy(): State {
+    const next = new State(), { u8 } = next.slab;
     if (next.slab === this.slab) u8.copyWithin(next.base, this.base, this.base + LENGTH);
     else u8.set(this.slab.u8.subarray(this.base, this.base + LENGTH), next.base);
+    return next;
+  }
+  edit(change: (draft: Draft) => void): VcpuState {
+    const next = this.copy();
+    change(next as unknown as Draft);
+    return next as unknown as VcpuState;
+  }
+  with(changes: Changes): VcpuState {
+    const next = this.copy();
+    const { u8, u32, u64 } = next.slab;
     for (const key in changes) {
       const value = changes[key as keyof Changes];
       const place = fieldPlaces[key as FieldName];
@@ -69,8 +95,14 @@ class State {
 for (const [name, { offset, type }] of Object.entries(fieldPlaces)) {
   const at = (offset - VCPU_FILE) >> (type === 'u64' ? 3 : 2);
   Object.defineProperty(State.prototype, name, type === 'u64'
-    ? { get(this: State) { return this.slab.u64[(this.base >> 3) + at]; } }
-    : { get(this: State) { return this.slab.u32[(this.base >> 2) + at]; } });
+    ? {
+      get(this: State) { return this.slab.u64[(this.base >> 3) + at]; },
+      set(this: State, value: bigint) { this.slab.u64[(this.base >> 3) + at] = value; },
+    }
+    : {
+      get(this: State) { return this.slab.u32[(this.base >> 2) + at]; },
+      set(this: State, value: number) { this.slab.u32[(this.base >> 2) + at] = value; },
+    });
 }
 segmentRegisters.forEach((name, index) => {
   const at = placeOfSegment(index) - VCPU_FILE;
@@ -84,6 +116,7 @@ segmentRegisters.forEach((name, index) => {
         limit: u32[(this.base + at + SEGMENT_LIMIT) >> 2],
       };
     },
+    set(this: State, value: Segment) { putSegment(this, index, value); },
   });
 });
 

@@ -65,13 +65,109 @@ export const behaviours = {
     },
     default: 'any',
   },
+  'nsvm.vmrun-failure-gif': {
+    sentence: 'What GIF is after a VMRUN that ends with VMEXIT_INVALID.',
+    values: {
+      cleared: 'APM Vol. 2, 15.17: #VMEXIT clears GIF; KVM since 7.1 (f85a6ce06e4a, "KVM: nSVM: Clear GIF on nested #VMEXIT(INVALID)", backported to stable)',
+      kept: 'KVM before 7.1 without the backport: GIF stays as it was',
+    },
+    default: 'cleared',
+  },
+  'nsvm.eventinj-vectors': {
+    sentence: 'Which types and vectors of EVENTINJ make VMRUN end with VMEXIT_INVALID.',
+    values: {
+      architectural: 'APM Vol. 2, 15.20: reserved types, vectors that are no exception of this processor, exceptions that the mode of the guest cannot raise (#OF, #BR in 64-bit mode)',
+      'by-capability': 'KVM since 7.1 (7e79f71bca5c, "KVM: nSVM: Add missing consistency check for EVENTINJ"): #CP needs shadow stacks, #VC needs SEV-ES; the mode does not count',
+      'fixed-list': 'the first version of that patch as it was meant (November 2025): one list for every vCPU, #CP and #VC in it',
+      'fixed-list-as-posted': 'the same as it was posted: a mask of vector numbers where bits were meant, so that NMI passes and #DB does not',
+      unchecked: 'KVM before 7.1: nothing is looked at',
+    },
+    default: 'architectural',
+  },
+  'nsvm.np-enable-check': {
+    sentence: 'What VMRUN does with NP_ENABLE on a processor without nested paging.',
+    values: {
+      ignored: 'APM Vol. 2, 15.25.3 names no such check; KVM since 7.1 (e0b6f031d64c, "KVM: nSVM: Drop the non-architectural consistency check for NP_ENABLE")',
+      checked: 'KVM before 7.1: VMEXIT_INVALID',
+    },
+    default: 'ignored',
+  },
+  'nsvm.ncr3-check': {
+    sentence: 'Whether VMRUN looks at the reserved bits of nCR3.',
+    values: {
+      checked: 'APM Vol. 2, 15.25.4; KVM since 7.1 (b71138fcc362, "KVM: nSVM: Add missing consistency check for nCR3 validity")',
+      unchecked: 'KVM before 7.1: the walk ends in a nested page fault',
+    },
+    default: 'checked',
+  },
+  'nsvm.consistency-cs-efer': {
+    sentence: 'Whether VMRUN refuses a long-mode guest whose CS has L and D set.',
+    values: {
+      checked: 'APM Vol. 2, 15.5.1; KVM since 7.1 (96bd3e76a171, "KVM: nSVM: Add missing consistency check for EFER, CR0, CR4, and CS")',
+      unchecked: 'KVM before 7.1: the guest starts',
+    },
+    default: 'checked',
+  },
+  'nsvm.vmcb-gpa-error': {
+    sentence: 'What VMRUN, VMLOAD and VMSAVE do with a legal address where no memory is.',
+    values: {
+      'general-protection': 'KVM before 7.1 for VMRUN, and 01ddcdc55e09 ("KVM: nSVM: Always inject a #GP if mapping VMCB12 fails on nested VMRUN"): #GP(0)',
+      'emulation-failure': 'KVM since 7.1 (2daf71bfd77d, "KVM: SVM: Fail emulation of VMRUN/VMLOAD/VMSAVE if mapping vmcb12 fails"): KVM_EXIT_INTERNAL_ERROR',
+    },
+    default: 'general-protection',
+  },
+  'nsvm.eventinj-cleared-on-exit': {
+    sentence: 'Whether #VMEXIT clears the valid bit of EVENTINJ in the VMCB.',
+    values: {
+      cleared: 'APM Vol. 2, 15.20; KVM since 7.1 (69b721a86d0d, "KVM: nSVM: Clear EVENTINJ fields in vmcb12 on nested #VMEXIT")',
+      kept: 'KVM before 7.1: the next VMRUN injects the event again unless the hypervisor clears the field',
+    },
+    default: 'cleared',
+  },
+  'nsvm.svme-clear': {
+    sentence: 'What happens when a nested guest clears EFER.SVME and nobody intercepts that.',
+    values: {
+      shutdown: 'APM Vol. 2, 15.4 leaves it undefined; KVM since 7.1 (cdc69269b18a, "KVM: nSVM: Triple fault L1 on unintercepted EFER.SVME clear by L2")',
+      'leaves-guest': 'KVM before 7.1: the vCPU leaves the guest without a #VMEXIT and goes on with its state',
+    },
+    default: 'shutdown',
+  },
+  'nsvm.vmmcall-unintercepted': {
+    sentence: 'What VMMCALL in a nested guest does when it is not intercepted.',
+    values: {
+      undefined: 'APM Vol. 3, "VMMCALL": #UD; KVM since 7.1 (c36991c6f8d2, "KVM: nSVM: Raise #UD if unhandled VMMCALL isn\'t intercepted by L1")',
+      hypercall: 'KVM before 7.1: it is a hypercall to KVM',
+    },
+    default: 'undefined',
+  },
+  'nsvm.invlpga-svme': {
+    sentence: 'Whether INVLPGA needs EFER.SVME.',
+    values: {
+      required: 'APM Vol. 3, "INVLPGA": #UD without it; KVM since 7.1 (d99df02ff427, "KVM: SVM: Inject #UD for INVLPGA if EFER.SVME=0")',
+      ignored: 'KVM before 7.1: it executes at CPL 0',
+    },
+    default: 'required',
+  },
 } as const satisfies Record<string, Behaviour>;
 
 export type BehaviourId = keyof typeof behaviours;
 /** Behaviours by id, without the literal types: for loops and look-ups by a string. */
 export const behaviourRows: Readonly<Record<string, Behaviour>> = behaviours;
 
+/** What KVM does differently in every version, for want of hardware or a patch. */
+const kvmSmm = { 'smm.io-restart': 'absent', 'smm.auto-halt-restart': 'absent' } as const;
+/** Nested SVM before the series that was merged for 7.1. */
+const nsvmBefore71 = {
+  'nsvm.vmrun-failure-gif': 'kept', 'nsvm.eventinj-vectors': 'unchecked', 'nsvm.np-enable-check': 'checked', 'nsvm.ncr3-check': 'unchecked',
+  'nsvm.consistency-cs-efer': 'unchecked', 'nsvm.vmcb-gpa-error': 'general-protection', 'nsvm.eventinj-cleared-on-exit': 'kept',
+  'nsvm.svme-clear': 'leaves-guest', 'nsvm.vmmcall-unintercepted': 'hypercall', 'nsvm.invlpga-svme': 'ignored',
+} as const;
+
 /** Sets of values under one name. A behaviour that a profile does not name has its default. */
 export const profiles: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   architectural: {},
+  'kvm-6.1': { ...kvmSmm, 'smm.interrupt-shadow': 'lost', ...nsvmBefore71 },
+  'kvm-6.15': { ...kvmSmm, 'smm.interrupt-shadow': 'saved', ...nsvmBefore71 },
+  'kvm-7.0': { ...kvmSmm, 'smm.interrupt-shadow': 'saved', ...nsvmBefore71 },
+  'kvm-7.1': { ...kvmSmm, 'smm.interrupt-shadow': 'saved', 'nsvm.eventinj-vectors': 'by-capability', 'nsvm.vmcb-gpa-error': 'emulation-failure' },
 };

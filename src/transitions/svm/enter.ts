@@ -1,0 +1,161 @@
+// VMRUN: the host's state is put aside, the control block is checked, and the guest's state takes the vCPU (APM Vol. 2, 15.5). `vm/run.ts`
+// calls this when the instruction has passed its own tests; what is injected is delivered there, in the guest.
+import { CR0, CR4, DR6_FIXED, DR7_FIXED, DR7_WRITABLE, EFER } from '../../cpu/controls.ts';
+import { flagFields, rflagsOf, VM } from '../../cpu/flags.ts';
+import { Activity } from '../../cpu/state.ts';
+import type { Draft, VcpuState } from '../../cpu/vcpu-state.ts';
+import type { Capabilities } from '../../model/capabilities.ts';
+import type { CheckResult } from '../check.ts';
+import type { Context, ReadonlyMemory, TransitionOutcome } from '../outcome.ts';
+import { checkEntry } from './checks.ts';
+import {
+  Control, CONTROL_SIZE, Event, Exit, exitName, HOST_WORD, Intercept1, InterruptState, loadGuestOnly, loadWorld, NESTED_WORD, NP_ENABLE, SAVE, Save, saveWorld,
+  VirtualInterrupt, VMCB_SIZE, word64,
+} from './vmcb.ts';
+
+export interface Vmrun {
+  /** rAX: where the VMCB is. */
+  readonly address: number;
+  /** Behind VMRUN: where the host goes on. */
+  readonly nextRip: bigint;
+}
+
+/** rFLAGS that VMRUN loads: what exists. */
+const FLAGS = 0x3f7fd5;
+const FLAGS_FIXED = 2;
+const GP = 13;
+
+export function enterGuest(before: VcpuState, { address, nextRip }: Vmrun, { memory, capability }: Context): TransitionOutcome {
+  const bytes = memory.readBytes(address, VMCB_SIZE);
+  if (bytes === undefined) return withoutMemory(before, address, capability);
+  const vmcb = new Uint32Array(bytes.buffer);
+  const checks = checkEntry(vmcb, (before.cr0 & CR0.PG) !== 0, capability);
+  if (checks.some(({ passed }) => !passed)) return refuse(before, address, nextRip, bytes, checks, capability);
+  const nestedPaging = usesNestedPaging(vmcb, capability);
+  const pointers = pagePointers(vmcb, nestedPaging, memory);
+  const late = lateChecks(vmcb, pointers, memory, capability);
+  if (late !== NO_CHECKS && late.some(({ passed }) => !passed)) return refuse(before, address, nextRip, bytes, [...checks, ...late], capability);
+
+  const after = before.edit((draft) => {
+    putHostAside(draft, before, nextRip);
+    loadGuest(draft, vmcb, capability);
+    draft.vmcbAddress = BigInt(address);
+    if (pointers !== undefined) [draft.pdpte0, draft.pdpte1, draft.pdpte2, draft.pdpte3] = pointers as [bigint, bigint, bigint, bigint];
+    if (nestedPaging) draft.pat = word64(vmcb, SAVE + Save.pat >> 2);
+  });
+  const inject = injectionOf(vmcb);
+  return {
+    after, writes: [], checks: late === NO_CHECKS ? checks : [...checks, ...late], flush: 'all', ...(inject === undefined ? {} : { inject }),
+    detail: { vmcb: address, rip: after.rip, nestedPaging, ...(inject === undefined ? {} : { inject: `${inject.type} ${inject.vector}` }) },
+  };
+}
+
+export const usesNestedPaging = (vmcb: Readonly<Uint32Array>, capability: Capabilities, at = 0): boolean =>
+  (vmcb[at + (Control.nestedControl >> 2)]! & NP_ENABLE) !== 0 && capability.has('npt');
+
+// ── The two worlds ──
+
+function putHostAside(draft: Draft, before: VcpuState, nextRip: bigint): void {
+  const { words } = draft;
+  saveWorld(words, words, HOST_WORD);
+  words[HOST_WORD + (Save.rip >> 2)] = Number(nextRip & 0xffffffffn);
+  words[HOST_WORD + (Save.rip >> 2) + 1] = Number(nextRip >> 32n);
+  words[HOST_WORD + (Save.rflags >> 2)] = rflagsOf(before);
+  words[HOST_WORD + (Save.pat >> 2)] = Number(before.pat & 0xffffffffn);
+  words[HOST_WORD + (Save.pat >> 2) + 1] = Number(before.pat >> 32n);
+}
+
+function loadGuest(draft: Draft, vmcb: Uint32Array, capability: Capabilities): void {
+  const { words } = draft, save = SAVE >> 2;
+  for (let word = 0; word < CONTROL_SIZE >> 2; word++) words[NESTED_WORD + word] = vmcb[word]!;
+  loadWorld(vmcb, save, words);
+  loadGuestOnly(vmcb, save, words);
+  const rflags = vmcb[save + (Save.rflags >> 2)]! & FLAGS | FLAGS_FIXED;
+  const { flagResult, flagCarries, rflagsSystem } = flagFields(rflags);
+  draft.flagResult = flagResult;
+  draft.flagCarries = flagCarries;
+  draft.rflagsSystem = rflagsSystem;
+  draft.cr0 = (draft.cr0 | CR0.ET) >>> 0;
+  const long = (draft.cr0 & CR0.PG) !== 0 && (draft.efer & BigInt(EFER.LME)) !== 0n;
+  draft.efer = draft.efer & ~BigInt(EFER.LMA) | (long ? BigInt(EFER.LMA) : 0n);
+  draft.dr6 = draft.dr6 & 0xe00fn | BigInt(DR6_FIXED);
+  draft.dr7 = draft.dr7 & BigInt(DR7_WRITABLE) | BigInt(DR7_FIXED);
+  // "CPL is forced to 0 in real mode and to 3 in virtual-8086 mode" (APM Vol. 2, 15.5.1).
+  draft.cpl = (draft.cr0 & CR0.PE) === 0 ? 0 : (rflags & VM) !== 0 ? 3 : vmcb[save + (Save.cpl >> 2)]! >>> 24 & 3;
+  draft.gif = 1;
+  draft.guestMode = 1;
+  draft.activity = Activity.running;
+  draft.interruptShadow = (vmcb[Control.interruptState >> 2]! & InterruptState.shadow) !== 0 ? 1 : 0;
+  draft.pendingDebug = 0n;
+  const event = vmcb[Control.eventInjection >> 2]!;
+  if ((event & Event.valid) !== 0 && (event >>> Event.typeShift & 7) === Event.nmi) {
+    // An injected NMI blocks NMIs as one that came: the virtual ones where those are enabled.
+    if ((vmcb[Control.interrupt >> 2]! & VirtualInterrupt.nmiEnable) !== 0 && capability.has('vnmi')) words[NESTED_WORD + (Control.interrupt >> 2)]! |= VirtualInterrupt.nmiMask;
+    else draft.nmiBlocked = 1;
+  }
+}
+
+// ── What needs more of memory than the VMCB ──
+
+const NO_CHECKS: readonly CheckResult[] = [];
+const PAE_POINTERS = 'vmrun.page-directory-pointers', BITMAP = 'vmrun.msrpm-unreadable';
+
+/** The pointers that PAE paging loads with CR3; with nested paging they are read at each walk (APM Vol. 2, 15.25.10). */
+function pagePointers(vmcb: Uint32Array, nestedPaging: boolean, memory: ReadonlyMemory): readonly bigint[] | undefined {
+  const save = (at: number): number => vmcb[SAVE + at >> 2]!;
+  if (nestedPaging || (save(Save.cr0) & CR0.PG) === 0 || (save(Save.cr4) & CR4.PAE) === 0 || (save(Save.efer) & EFER.LME) !== 0) return undefined;
+  const place = (save(Save.cr3) & ~31) >>> 0;
+  return [0, 8, 16, 24].map((offset) => memory.read64(place + offset) ?? 0xffffffffffffffffn);
+}
+
+/** The second kind of failure: the checks pass, and then CR3 or the MSR permissions map cannot be read. */
+function lateChecks(vmcb: Uint32Array, pointers: readonly bigint[] | undefined, memory: ReadonlyMemory, capability: Capabilities): readonly CheckResult[] {
+  const readsMap = (vmcb[Control.intercept1 >> 2]! >>> Intercept1.MSR & 1) !== 0;
+  if (pointers === undefined && !readsMap) return NO_CHECKS;
+  const results: CheckResult[] = [];
+  if (pointers !== undefined) {
+    const reserved = 0x1e6n | -1n << BigInt(capability.number('physical-address-bits')) & 0xffffffffffffffffn;
+    results.push({ id: PAE_POINTERS, passed: pointers.every((pointer) => (pointer & 1n) === 0n || (pointer & reserved) === 0n) });
+  }
+  if (readsMap) {
+    const map = Number(word64(vmcb, Control.msrpm >> 2) & ~0xfffn);
+    results.push({ id: BITMAP, passed: memory.read32(map) !== undefined && memory.read32(map + 0x1000) !== undefined });
+  }
+  return results;
+}
+
+// ── Failures ──
+
+/** VMEXIT_INVALID: the host goes on behind VMRUN, nothing of the guest is left, and GIF is 0 as after every #VMEXIT. */
+function refuse(before: VcpuState, address: number, nextRip: bigint, bytes: Uint8Array, checks: readonly CheckResult[], capability: Capabilities): TransitionOutcome {
+  const vmcb = new DataView(bytes.buffer);
+  vmcb.setBigUint64(Control.exitCode, 0xffffffffffffffffn, true);
+  vmcb.setBigUint64(Control.exitInfo1, 0n, true);
+  vmcb.setBigUint64(Control.exitInfo2, 0n, true);
+  if (capability.behaviour('nsvm.eventinj-cleared-on-exit') === 'cleared') vmcb.setUint32(Control.eventInjection, vmcb.getUint32(Control.eventInjection, true) & 0x7fffffff, true);
+  const cleared = capability.behaviour('nsvm.vmrun-failure-gif') === 'cleared';
+  return {
+    after: before.with({ rip: nextRip, ...(cleared ? { gif: 0 } : {}) }), checks,
+    writes: [{ physical: address + Control.exitCode, bytes: bytes.subarray(Control.exitCode, Control.eventInjection + 4) }],
+    detail: { vmcb: address, exit: exitName(Exit.INVALID), rip: nextRip },
+  };
+}
+
+function withoutMemory(before: VcpuState, address: number, capability: Capabilities): TransitionOutcome {
+  const base = { after: before, writes: [], checks: [], detail: { vmcb: address } };
+  if (capability.behaviour('nsvm.vmcb-gpa-error') === 'emulation-failure') return { ...base, stop: 'internal-error' };
+  return { ...base, fault: { vector: GP, errorCode: 0 } };
+}
+
+// ── Event injection ──
+
+const types = { [Event.external]: 'external', [Event.nmi]: 'nmi', [Event.exception]: 'exception', [Event.software]: 'software' } as const;
+
+/** A reserved type, where nobody checks it, injects nothing. */
+function injectionOf(vmcb: Uint32Array): TransitionOutcome['inject'] {
+  const event = vmcb[Control.eventInjection >> 2]!, type = event >>> Event.typeShift & 7;
+  if ((event & Event.valid) === 0 || !(type in types)) return undefined;
+  const hasError = (event & Event.hasError) !== 0 && type === Event.exception;
+  return { type: types[type as keyof typeof types], vector: event & Event.vector, ...(hasError ? { errorCode: vmcb[Control.eventError >> 2]! } : {}) };
+}
+

@@ -1,0 +1,104 @@
+// #VMEXIT: the guest's state and the reason go to the VMCB, and the host's state comes back (APM Vol. 2, 15.6). `vm/run.ts` calls this for
+// every intercept; whether one applies was decided before.
+import { CR0, CR4, DR7_FIXED, EFER } from '../../cpu/controls.ts';
+import { flagFields, rflagsOf } from '../../cpu/flags.ts';
+import { Activity } from '../../cpu/state.ts';
+import type { VcpuState } from '../../cpu/vcpu-state.ts';
+import type { Context, TransitionOutcome } from '../outcome.ts';
+import { usesNestedPaging } from './enter.ts';
+import {
+  Control, Event, exitName, HOST_WORD, InterruptState, loadWorld, NESTED_WORD, SAVE, Save, saveGuestOnly, saveWorld, VMCB_SIZE, word64,
+} from './vmcb.ts';
+
+export interface Vmexit {
+  /** EXITCODE, sign-extended to 64 bits. */
+  readonly code: number;
+  readonly info1: bigint;
+  readonly info2: bigint;
+  /** Behind the instruction that was intercepted; 0 for everything else. */
+  readonly nextRip: bigint;
+  /** EXITINTINFO: the event that was being delivered, or 0; and its error code. */
+  readonly event?: number | undefined;
+  readonly eventError?: number | undefined;
+  /** Bytes at RIP, for page faults with decode assists. */
+  readonly instruction?: Uint8Array | undefined;
+}
+
+/** What a #VMEXIT writes of the control area: V_TPR, V_IRQ and the rest of that word, the interrupt state, exit code and information. */
+const WRITTEN_FROM = Control.interrupt;
+
+export function leaveGuest(before: VcpuState, exit: Vmexit, { memory, capability }: Context): TransitionOutcome {
+  const address = Number(before.vmcbAddress), nestedPaging = usesNestedPaging(before.words, capability, NESTED_WORD);
+  const detail = {
+    exit: exitName(exit.code), code: exit.code, vmcb: address, rip: before.rip, info1: exit.info1, info2: exit.info2,
+    ...(exit.event === undefined || exit.event === 0 ? {} : { delivering: exit.event & Event.vector }),
+  };
+  const bytes = memory.readBytes(address, VMCB_SIZE);
+  // The VMCB has vanished while the guest ran: there is nowhere to save it to.
+  if (bytes === undefined) return { after: before, writes: [], checks: [], stop: 'shutdown', detail };
+  writeGuest(before, exit, new Uint32Array(bytes.buffer), capability.behaviour('nsvm.eventinj-cleared-on-exit') === 'cleared', nestedPaging);
+  if (exit.instruction !== undefined && exit.instruction.length > 0) {
+    bytes[Control.instructionLength] = exit.instruction.length;
+    bytes.fill(0, Control.instructionLength + 1, Control.instructionLength + 16);
+    bytes.set(exit.instruction, Control.instructionLength + 1);
+  }
+  const after = loadHost(before, nestedPaging);
+  const pointers = pagePointers(after, memory.read64);
+  const writes = [{ physical: address + WRITTEN_FROM, bytes: bytes.subarray(WRITTEN_FROM) }];
+  if (pointers === undefined) return { after, writes, checks: [], flush: 'all', detail };
+  const [pdpte0, pdpte1, pdpte2, pdpte3] = pointers;
+  if (pointers.some((pointer) => (pointer & 1n) !== 0n && (pointer & 0x1e6n) !== 0n)) return { after, writes, checks: [], stop: 'shutdown', detail };
+  return { after: after.with({ pdpte0: pdpte0!, pdpte1: pdpte1!, pdpte2: pdpte2!, pdpte3: pdpte3! }), writes, checks: [], flush: 'all', detail };
+}
+
+function writeGuest(before: VcpuState, exit: Vmexit, vmcb: Uint32Array, clearsEvent: boolean, nestedPaging: boolean): void {
+  const { words } = before, save = SAVE >> 2;
+  saveWorld(words, vmcb, save);
+  saveGuestOnly(words, vmcb, save);
+  const put = (at: number, low: number, high = 0): void => {
+    vmcb[at >> 2] = low;
+    vmcb[(at >> 2) + 1] = high;
+  };
+  const wide = (at: number, value: bigint): void => put(at, Number(value & 0xffffffffn), Number(value >> 32n & 0xffffffffn));
+  put(SAVE + Save.rflags, rflagsOf(before));
+  if (nestedPaging) wide(SAVE + Save.pat, before.pat);
+  vmcb[Control.interrupt >> 2] = words[NESTED_WORD + (Control.interrupt >> 2)]!;
+  put(Control.interruptState, (before.interruptShadow !== 0 ? InterruptState.shadow : 0));
+  put(Control.exitCode, exit.code, exit.code < 0 ? -1 : 0);
+  wide(Control.exitInfo1, exit.info1);
+  wide(Control.exitInfo2, exit.info2);
+  put(Control.exitInterrupt, exit.event ?? 0, exit.eventError ?? 0);
+  if (clearsEvent) vmcb[Control.eventInjection >> 2]! &= ~Event.valid;
+  wide(Control.nextRip, exit.nextRip);
+  vmcb[Control.instructionLength >> 2] = 0;
+}
+
+/** The host as VMRUN put it aside: CPL 0, breakpoints off, GIF clear (APM Vol. 2, 15.6). */
+function loadHost(before: VcpuState, nestedPaging: boolean): VcpuState {
+  return before.edit((draft) => {
+    const { words } = draft;
+    loadWorld(words, HOST_WORD, words);
+    const { flagResult, flagCarries, rflagsSystem } = flagFields(words[HOST_WORD + (Save.rflags >> 2)]!);
+    draft.flagResult = flagResult;
+    draft.flagCarries = flagCarries;
+    draft.rflagsSystem = rflagsSystem;
+    if (nestedPaging) draft.pat = word64(words, HOST_WORD + (Save.pat >> 2));
+    draft.cr0 = (draft.cr0 | CR0.PE) >>> 0;
+    draft.dr7 = BigInt(DR7_FIXED);
+    draft.cpl = 0;
+    draft.gif = 0;
+    draft.guestMode = 0;
+    draft.activity = Activity.running;
+    draft.interruptShadow = 0;
+    draft.pendingDebug = 0n;
+    draft.vmcbAddress = 0n;
+    words.fill(0, NESTED_WORD, NESTED_WORD + 0x100);
+    words.fill(0, HOST_WORD, HOST_WORD + 0x100);
+  });
+}
+
+function pagePointers(host: VcpuState, read64: (physical: number) => bigint | undefined): readonly bigint[] | undefined {
+  if ((host.cr0 & CR0.PG) === 0 || (host.cr4 & BigInt(CR4.PAE)) === 0n || (host.efer & BigInt(EFER.LMA)) !== 0n) return undefined;
+  const place = Number(host.cr3 & 0xffffffe0n);
+  return [0, 8, 16, 24].map((offset) => read64(place + offset) ?? 0xffffffffffffffffn);
+}
