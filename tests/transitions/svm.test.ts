@@ -114,7 +114,7 @@ const illegal: readonly (readonly [string, (view: DataView) => void, { features?
 ];
 
 describe('consistency checks', () => {
-  test.each(illegal)('%s is a row of its own', (row, change, { features, behaviours, before } = {}) => {
+  for (const [row, change, { features, behaviours, before } = {}] of illegal) test(`${row} is a row of its own`, () => {
     const outcome = enter(goodVmcb(change), door(features, behaviours), before);
     expect(failed(outcome)).toEqual(row === 'vmrun.efer.long-mode-absent' ? ['efer.reserved', row] : [row]);
     expect(exitCodeOf(outcome)).toBe(0xffffffffffffffffn);
