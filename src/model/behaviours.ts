@@ -166,8 +166,8 @@ const nsvmBefore71 = {
 /** Sets of values under one name. A behaviour that a profile does not name has its default. */
 export const profiles: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   architectural: {},
-  'kvm-6.1': { ...kvmSmm, 'smm.interrupt-shadow': 'lost', ...nsvmBefore71 },
-  'kvm-6.15': { ...kvmSmm, 'smm.interrupt-shadow': 'saved', ...nsvmBefore71 },
+  'kvm-6.1': { ...kvmSmm, 'smm.interrupt-shadow': 'lost', 'smm.rsm-nested-checks': 'none', ...nsvmBefore71 },
+  'kvm-6.15': { ...kvmSmm, 'smm.interrupt-shadow': 'saved', 'smm.rsm-nested-checks': 'none', ...nsvmBefore71 },
   'kvm-7.0': { ...kvmSmm, 'smm.interrupt-shadow': 'saved', ...nsvmBefore71 },
   'kvm-7.1': { ...kvmSmm, 'smm.interrupt-shadow': 'saved', 'nsvm.eventinj-vectors': 'by-capability', 'nsvm.vmcb-gpa-error': 'emulation-failure' },
 };

@@ -7,6 +7,7 @@ import { Activity, Attribute, segmentRegisters, Smm, type Segment, type SegmentR
 import type { VcpuState } from '../../cpu/vcpu-state.ts';
 import type { Capabilities } from '../../model/capabilities.ts';
 import type { Context, TransitionOutcome } from '../outcome.ts';
+import { Control, HOST_WORD, NESTED_WORD, Save, word64 } from '../svm/vmcb.ts';
 import {
   amd64Layout, encodeSaveArea, HANDLER_OFFSET, ioTrapOf, IO_RESTART, legacyLayout, SAVE_AREA, type IoInstruction, type SaveLayout, type SavedState, type Scalar,
 } from './save-area.ts';
@@ -72,20 +73,15 @@ function stateToSave(before: VcpuState, io: IoInstruction | undefined, revision:
   return { scalars, segments, gdtr: { base: before.gdtrBase, limit: before.gdtrLimit }, idtr: { base: before.idtrBase, limit: before.idtrLimit } };
 }
 
-/** Places in the VMCB (APM Vol. 2, appendix B): in the control area, and in the state-save area from its beginning. */
-const V_INTR = 0x60, NESTED_CR3 = 0xb0;
-const SAVED_EFER = 0xd0, SAVED_CR4 = 0x148, SAVED_CR0 = 0x158;
-
 /** "SVM state" of the area: nothing when no guest was running. */
 function guestState(before: VcpuState): Pick<Record<Scalar, bigint>, 'svmGuest' | 'svmVmcb' | 'svmVirtualInterrupt' | 'svmGuestPat' | 'svmHostEfer' | 'svmHostCr4' | 'svmNestedCr3' | 'svmHostCr0'> {
   if (before.guestMode === 0) {
     return { svmGuest: 0n, svmVmcb: 0n, svmVirtualInterrupt: 0n, svmGuestPat: 0n, svmHostEfer: 0n, svmHostCr4: 0n, svmNestedCr3: 0n, svmHostCr0: 0n };
   }
-  const word = (area: Readonly<Uint8Array>, at: number): bigint => new DataView(area.buffer, area.byteOffset, area.byteLength).getBigUint64(at, true);
-  const { nestedControl, hostSave } = before;
+  const control = (at: number): bigint => word64(before.words, NESTED_WORD + (at >> 2)), host = (at: number): bigint => word64(before.words, HOST_WORD + (at >> 2));
   return {
-    svmGuest: 1n, svmVmcb: before.vmcbAddress, svmVirtualInterrupt: word(nestedControl, V_INTR), svmGuestPat: before.pat,
-    svmHostEfer: word(hostSave, SAVED_EFER), svmHostCr4: word(hostSave, SAVED_CR4), svmHostCr0: word(hostSave, SAVED_CR0),
-    svmNestedCr3: word(nestedControl, NESTED_CR3),
+    svmGuest: 1n, svmVmcb: before.vmcbAddress, svmVirtualInterrupt: control(Control.interrupt), svmGuestPat: before.pat,
+    svmHostEfer: host(Save.efer), svmHostCr4: host(Save.cr4), svmHostCr0: host(Save.cr0),
+    svmNestedCr3: control(Control.nestedCr3),
   };
 }

@@ -8,18 +8,16 @@ import type { Capabilities } from '../../model/capabilities.ts';
 import { evaluateChecks, type Check, type CheckResult } from '../check.ts';
 import { controlChecks, type ControlState } from '../controls.ts';
 import type { Context, ReadonlyMemory, TransitionOutcome } from '../outcome.ts';
+import { areaChecks, entryOf } from '../svm/checks.ts';
+import { usesNestedPaging } from '../svm/enter.ts';
+import { Control, CONTROL_SIZE, HOST_WORD, Save, VMCB_SIZE } from '../svm/vmcb.ts';
 import { layoutOf } from './enter.ts';
 import { decodeSaveArea, SAVE_AREA, SAVE_AREA_SIZE, type SavedState } from './save-area.ts';
 
-export interface Rsm {
-  /** The rows that VMRUN makes of a control area: made again where RSM goes to a nested guest. */
-  readonly guestChecks?: readonly Check<Readonly<Uint8Array>>[];
-}
-
 /** What the rows look at: the state that would be loaded. */
 export interface ResumedState {
-  /** The save area says that a nested guest was running: the control area of its VMCB, or undefined where none can be read. */
-  readonly guest?: { readonly control: Readonly<Uint8Array> | undefined };
+  /** The save area says that a nested guest was running: its VMCB, or undefined where none can be read. */
+  readonly guest?: { readonly vmcb: Uint32Array | undefined };
   readonly control: ControlState;
   readonly csAttributes: number;
   readonly dr6: bigint;
@@ -60,7 +58,7 @@ export const resumeChecks: readonly Check<ResumedState>[] = [
   },
   {
     id: 'rsm.guest-vmcb', what: 'The VMCB address is not a multiple of 4 KiB, or there is no memory.', reference: 'APM Vol. 2, 15.5.1; KVM, svm_leave_smm()',
-    holds: ({ guest }) => guest === undefined || guest.control !== undefined,
+    holds: ({ guest }) => guest === undefined || guest.vmcb !== undefined,
   },
   {
     id: 'rsm.smbase-misaligned', what: 'SMBASE is not a multiple of 32 KiB.', reference: 'SDM Vol. 3, 34.11 (Intel486 and Pentium only)',
@@ -71,12 +69,12 @@ export const resumeChecks: readonly Check<ResumedState>[] = [
 const reservedOfPointer = (capability: Capabilities): bigint =>
   0x1e6n | -1n << BigInt(capability.number('physical-address-bits')) & 0xffffffffffffffffn;
 
-export function resumeFromSmm(before: VcpuState, { guestChecks = [] }: Rsm, { memory, outside = memory, capability }: Context): TransitionOutcome {
+export function resumeFromSmm(before: VcpuState, _event: object, { memory, outside = memory, capability }: Context): TransitionOutcome {
   // A hole reads as ones.
   const bytes = memory.readBytes(before.smbase + SAVE_AREA, SAVE_AREA_SIZE) ?? new Uint8Array(SAVE_AREA_SIZE).fill(0xff);
   const saved = decodeSaveArea(layoutOf(capability), bytes);
-  const resumed = stateToResume(saved, outside);
-  const nested = guestChecksOf(resumed, guestChecks, capability), checks = [...evaluateChecks(resumeChecks, resumed, capability), ...nested];
+  const resumed = stateToResume(saved, outside, capability);
+  const nested = guestChecksOf(before, resumed, capability), checks = [...evaluateChecks(resumeChecks, resumed, capability), ...nested];
   const guest = guestOf(saved, resumed, nested);
   if (checks.some(({ passed }) => !passed)) {
     // The shutdown is the nested guest's where there is one: its hypervisor may intercept it.
@@ -98,42 +96,44 @@ export function resumeFromSmm(before: VcpuState, { guestChecks = [] }: Rsm, { me
 
 // ── Back to a nested guest ──
 
-/** Places in a control area (APM Vol. 2, appendix B). */
-const V_INTR = 0x60, EVENT_INJECTION = 0xa8, CONTROL_SIZE = 0x400;
-
-function guestChecksOf({ guest }: ResumedState, rows: readonly Check<Readonly<Uint8Array>>[], capability: Capabilities): readonly CheckResult[] {
-  if (guest?.control === undefined || capability.behaviour('smm.rsm-nested-checks') === 'none') return [];
-  return evaluateChecks(rows, guest.control, capability);
+/** The rows that VMRUN makes of the control area. What was injected at VMRUN is no part of it any more. */
+function guestChecksOf(before: VcpuState, { guest }: ResumedState, capability: Capabilities): readonly CheckResult[] {
+  if (guest?.vmcb === undefined || capability.behaviour('smm.rsm-nested-checks') === 'none') return [];
+  const hostPaging = (before.words[HOST_WORD + (Save.cr0 >> 2)]! & CR0.PG) !== 0;
+  return evaluateChecks(areaChecks, { ...entryOf(guest.vmcb, hostPaging), event: 0 }, capability);
 }
 
 /** The guest runs under the controls that its VMCB has now. The event that VMRUN injected is not injected again; the virtual interrupt is as
  * it was at the SMI. Host state never left the processor. */
 function guestOf({ scalars }: SavedState, { guest, control: { efer } }: ResumedState, nested: readonly CheckResult[]): Changes | undefined {
-  if (guest?.control === undefined || !bit(efer, EFER.SVME) || nested.some(({ passed }) => !passed)) return undefined;
-  const nestedControl = guest.control.slice(), view = new DataView(nestedControl.buffer);
-  view.setBigUint64(V_INTR, scalars.svmVirtualInterrupt, true);
-  view.setBigUint64(EVENT_INJECTION, 0n, true);
+  if (guest?.vmcb === undefined || !bit(efer, EFER.SVME) || nested.some(({ passed }) => !passed)) return undefined;
+  const nestedControl = new Uint8Array(guest.vmcb.slice(0, CONTROL_SIZE >> 2).buffer), view = new DataView(nestedControl.buffer);
+  view.setBigUint64(Control.interrupt, scalars.svmVirtualInterrupt, true);
+  view.setBigUint64(Control.eventInjection, 0n, true);
   return { guestMode: 1, vmcbAddress: scalars.svmVmcb, nestedControl };
 }
 
-function readControl(address: bigint, memory: ReadonlyMemory): Uint8Array | undefined {
-  return (address & 0xfffn) !== 0n || address >> 52n !== 0n ? undefined : memory.readBytes(Number(address), CONTROL_SIZE);
+function readVmcb(address: bigint, memory: ReadonlyMemory): Uint32Array | undefined {
+  const bytes = (address & 0xfffn) !== 0n || address >> 52n !== 0n ? undefined : memory.readBytes(Number(address), VMCB_SIZE);
+  return bytes === undefined ? undefined : new Uint32Array(bytes.buffer);
 }
 
 // ── The state ──
 
-function stateToResume({ scalars, segments }: SavedState, outside: ReadonlyMemory): ResumedState {
+function stateToResume({ scalars, segments }: SavedState, outside: ReadonlyMemory, capability: Capabilities): ResumedState {
   const { cr0, cr3, cr4, efer } = scalars;
   const control: ControlState = {
     // "LMA follows LME and PG": what the area says of it is not looked at.
     cr0, cr3, cr4, efer: efer & ~BigInt(EFER.LMA), csLong: (segments.cs.attributes & Attribute.long) !== 0, task16: (segments.tr.attributes & 8) === 0,
   };
-  const pae = bit(cr0, CR0.PG) && !isLong(control) && bit(cr4, CR4.PAE);
+  const vmcb = (scalars.svmGuest & 1n) !== 0n ? readVmcb(scalars.svmVmcb, outside) : undefined;
+  // With nested paging the pointers are read at each walk (APM Vol. 2, 15.25.10).
+  const pae = (vmcb === undefined || !usesNestedPaging(vmcb, capability)) && bit(cr0, CR0.PG) && !isLong(control) && bit(cr4, CR4.PAE);
   const pointer = (index: number): bigint => outside.read64(Number(cr3 & 0xffffffe0n) + 8 * index) ?? 0xffffffffffffffffn;
   return {
     control, csAttributes: segments.cs.attributes, dr6: scalars.dr6, dr7: scalars.dr7, rflags: Number(scalars.rflags & 0xffffffffn) & FLAGS,
     smbase: Number(scalars.smbase), pointers: pae ? [0, 1, 2, 3].map(pointer) : [],
-    ...((scalars.svmGuest & 1n) !== 0n ? { guest: { control: readControl(scalars.svmVmcb, outside) } } : {}),
+    ...((scalars.svmGuest & 1n) !== 0n ? { guest: { vmcb } } : {}),
   };
 }
 
