@@ -53,5 +53,4 @@ export const entries = [/^src\/cli\/main\.ts$/, /^tools\/[^/]+\.ts$/];
 export const unreached: Readonly<Record<string, string>> = {
   'src/isa/opcodes/absent.ts': 'what has no row, and why: the comparison with iced-x86 holds it to account',
   'src/wasm/webassembly.d.ts': 'declarations that the compiler reads by itself',
-  'src/transitions/svm/exit.ts': '#VMEXIT as a pure function, tested with literals: no instruction leads to it yet, and no model claims svm',
 };

@@ -47,6 +47,8 @@ export interface Tlb {
 const QUIET_WRITES = 64;
 /** Owner kinds of a table page. */
 const NOT_A_TABLE = 0, ONE_REGION = 1, MANY = 2;
+/** The level of a table that stands for more than one region. */
+const MANY_REGIONS = 2;
 const EMPTY = 0xffffffff;
 /** Pages of code whose translation is remembered. Privilege is in the low bit of the tag. */
 const FETCHES = 256;
@@ -64,12 +66,14 @@ export function createTlb(ram: Ram): Tlb {
   const ownerKind = new Uint8Array(ram.pageCount), ownerLow = new Uint32Array(ram.pageCount), ownerHigh = new Uint32Array(ram.pageCount);
   let tablePages: number[] = [];
   const fetchLow = new Int32Array(FETCHES).fill(-1), fetchHigh = new Int32Array(FETCHES), fetchPage = new Int32Array(FETCHES);
-  let leafSpan = 0x200000, entryShift = 3, levels = 0, smap = false;
+  let leafSpan = 0x200000, entryShift = 3, levels = 0, smap = false, isNested = false;
   /** Supervisor entries of user pages, made while RFLAGS.AC let SMAP through. */
   let borrowed: number[] = [];
   let watched: readonly { readonly low: number; readonly high: number }[] = [];
 
-  const walker = createWalker(ram, { entryOfFrame: ram.entryOfFrame, onTable });
+  // A nested table says where many linear pages are, and which ones is not remembered.
+  const nested = createWalker(ram, { entryOfFrame: ram.entryOfFrame, onTable: (page) => { onTable(page, MANY_REGIONS, 0, 0); } });
+  const walker = createWalker(ram, { entryOfFrame: ram.entryOfFrame, onTable }, nested);
 
   function onTable(page: number, level: number, low: number, high: number): void {
     const flag = flags[page]!, start = (low & -leafSpan) >>> 0;
@@ -116,6 +120,7 @@ export function createTlb(ram: Ram): Tlb {
     fetchLow.fill(-1);
     newGeneration();
     walker.drop();
+    nested.drop();
     borrowed = [];
     for (const page of tablePages) {
       flags[page]! &= ~PageFlag.table;
@@ -148,6 +153,7 @@ export function createTlb(ram: Ram): Tlb {
     dropAll();
     walker.setContext(context);
     smap = context.smap;
+    isNested = context.nested !== undefined;
     levels = context.levels;
     leafSpan = context.levels > 2 ? 0x200000 : 0x400000;
     entryShift = context.levels > 2 ? 3 : 2;
@@ -234,12 +240,14 @@ export function createTlb(ram: Ram): Tlb {
     storePage = page;
     storeFirst = offset >>> entryShift;
     storeLast = offset + length - 1 >>> entryShift;
-    storeWasPresent = false;
-    storeHeldCode = false;
+    // Nested tables may have entries of another size, and what a guest's entry names may be code wherever the nested ones put it.
+    storeWasPresent = isNested && ownerKind[page] !== ONE_REGION;
+    storeHeldCode = isNested;
     for (let index = storeFirst; index <= storeLast; index++) {
       const at = hostOfPage(page) + (index << entryShift) >>> 2, entry = u32[at]!;
       if ((entry & 1) === 0) continue;
       storeWasPresent = true;
+      if (isNested) continue;
       const frame = (entry >>> 12) + (entryShift === 3 ? (u32[at + 1]! & 0xfffff) * 0x100000 : 0);
       const backing = ram.entryOfFrame(frame);
       storeHeldCode ||= backing !== 0 && (flags[(backing & 0x7fffffff) - 1]! & PageFlag.code) !== 0;

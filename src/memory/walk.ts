@@ -1,6 +1,5 @@
 // Page walks: no paging, 32-bit (with 4 MiB pages), PAE, 4-level and 5-level (APM Vol. 2, 5.2 and 5.3; SDM Vol. 3, 4.3 to 4.7). Used by
-// `tlb.ts` for the guest's own tables, and made so that nested tables can be walked by the same text: how the frame of a table becomes
-// RAM is an argument. Linear addresses are two 32-bit halves; nothing here makes a bigint or allocates.
+// `tlb.ts` for the guest's own tables and, by the same text, for nested tables: how the frame of a table becomes RAM is an argument. Linear addresses are two 32-bit halves; nothing here makes a bigint or allocates.
 //
 // Choices where processors differ: a table in a hole reads as ones, as a bus abort gives, and so mostly ends in a reserved-bit fault. A
 // is set in a non-leaf entry when the walk passes through it, even if a lower level then faults; A and D of a leaf only when the access is
@@ -54,13 +53,21 @@ export interface PagingContext {
   readonly pks: boolean;
   readonly pkrs: number;
   readonly model: PagingModel;
+  /** Nested paging: what the guest takes for physical addresses is translated once more, by tables of the host (APM Vol. 2, 15.25). */
+  readonly nested?: PagingContext | undefined;
 }
+
+/** In what a walk returns: the nested walk failed. Its error code is below, with bit 16 when a guest table and not the page itself was reached
+ * for; the guest-physical address is in `faultLow` and `faultHigh`. */
+export const NESTED_FAULT = 0x10000, NESTED_TABLE = 0x20000;
 
 export interface Walker {
   setContext(context: PagingContext): void;
-  /** Returns -1 and fills the fields below, or the error code of the #PF. */
+  /** Returns -1 and fills the fields below, or the error code of the #PF, or one with `NESTED_FAULT`. */
   walk(low: number, high: number, reason: number): number;
-  /** Guest-physical frame (address >> 12) of the page that was found. */
+  faultLow: number;
+  faultHigh: number;
+  /** Physical frame (address >> 12) of the page that was found. */
   frame: number;
   /** Whether a write by the same privilege would now succeed with D set already. */
   writable: boolean;
@@ -72,7 +79,7 @@ export interface Walker {
 
 /** How a walker reaches memory. */
 export interface TableAccess {
-  /** What backs the frame that a table lies in: the RAM entry, or 0 for a hole. For nested tables this is a walk of its own. */
+  /** What backs the frame that a table lies in: the RAM entry, or 0 for a hole. */
   entryOfFrame(frame: number): FrameEntry;
   /** RAM page `page` was read as a table of `level` for the region of linear addresses that contains the one given. */
   onTable(page: number, level: number, low: number, high: number): void;
@@ -86,7 +93,8 @@ const HIGH_FRAME = 0x100000;
 /** The regions (2 MiB, or 4 MiB of 32-bit tables) whose upper levels are remembered: what the manuals call a paging-structure cache. */
 const REGIONS = 1024;
 
-export function createWalker(ram: Ram, tables: TableAccess): Walker {
+/** `inner` walks the nested tables of the same vCPU. */
+export function createWalker(ram: Ram, tables: TableAccess, inner?: Walker): Walker {
   const { u32, flags } = ram;
   const regionLow = new Int32Array(REGIONS).fill(-1), regionHigh = new Int32Array(REGIONS);
   const regionAt = new Float64Array(REGIONS), regionRights = new Int32Array(REGIONS);
@@ -95,7 +103,7 @@ export function createWalker(ram: Ram, tables: TableAccess): Walker {
   let pse = false, wp = false, smep = false, smapBlocks = false, smap = false, pke = false, pks = false, pkru = 0, pkrs = 0;
   let reportsFetch = false, model: PagingModel | undefined;
   let wide = false, regionShift = 21, entryShift = 3, indexMask = 511;
-  let reservedHigh = 0;
+  let reservedHigh = 0, isNested = false;
 
   function setContext(context: PagingContext): void {
     ({ levels, root, pdptes, pse, wp, smep, smap, pke, pks, pkru, pkrs, model } = context);
@@ -107,6 +115,8 @@ export function createWalker(ram: Ram, tables: TableAccess): Walker {
     reportsFetch = smep || (context.nxe && wide);
     // Bit 63 without NXE; bits 62:52 in legacy PAE.
     reservedHigh = (context.nxe ? 0 : 0x80000000) | (levels === 3 ? 0x7ff00000 : 0);
+    isNested = context.nested !== undefined && inner !== undefined;
+    if (context.nested !== undefined) inner?.setContext(context.nested);
     drop();
   }
 
@@ -114,7 +124,35 @@ export function createWalker(ram: Ram, tables: TableAccess): Walker {
     regionLow.fill(-1);
   }
 
-  const result: Walker = { setContext, walk, drop, frame: 0, writable: true, user: true };
+  const result: Walker = { setContext, walk, drop, frame: 0, writable: true, user: true, faultLow: 0, faultHigh: 0 };
+
+  /** The page that a guest takes for physical, through the nested tables: every access is one of a user. */
+  function nest(frame: number, offset: number, reason: number): number {
+    const low = (frame % HIGH_FRAME << 12 | offset) >>> 0, high = Math.floor(frame / HIGH_FRAME);
+    const code = inner!.walk(low, high, reason & (WRITE | Reason.fetch | Reason.quiet) | USER);
+    if (code === -1) return -1;
+    result.faultLow = low;
+    result.faultHigh = high;
+    return code | NESTED_FAULT;
+  }
+
+  /** What backs a guest's table. "Walks of guest tables are user writes for the nested tables" (APM Vol. 2, 15.25.5). */
+  let tableFault = 0;
+  function entryOfTable(frame: number, offset: number, reason: number): FrameEntry {
+    if (!isNested) return tables.entryOfFrame(frame);
+    tableFault = nest(frame, offset, reason & Reason.quiet | WRITE);
+    return tableFault === -1 ? tables.entryOfFrame(inner!.frame) : -1;
+  }
+
+  function walk(low: number, high: number, reason: number): number {
+    const code = walkOnce(low, high, reason);
+    if (code !== -1 || !isNested) return code;
+    const nested = nest(result.frame, low & 0xfff, reason);
+    if (nested !== -1) return nested;
+    result.frame = inner!.frame;
+    result.writable &&= inner!.writable;
+    return -1;
+  }
 
   /** Reserved bits of the high word: those above, and 51:MAXPHYADDR, which an entry below 4 GiB cannot have. */
   const hasReservedHigh = (entryHigh: number): boolean =>
@@ -129,9 +167,11 @@ export function createWalker(ram: Ram, tables: TableAccess): Walker {
 
   const faultOf = (reason: number): number => reason & (WRITE | USER) | (reportsFetch ? reason & PageFault.fetch : 0);
 
-  function walk(low: number, high: number, reason: number): number {
+  function walkOnce(low: number, high: number, reason: number): number {
     if (levels === 0) {
       result.frame = low >>> 12;
+      result.writable = true;
+      result.user = true;
       return -1;
     }
     const region = low >>> regionShift, slot = (region ^ Math.imul(high, 0x9e5)) & (REGIONS - 1);
@@ -148,18 +188,30 @@ export function createWalker(ram: Ram, tables: TableAccess): Walker {
   function descend(low: number, high: number, reason: number, slot: number): number {
     let level = levels, frame = root, rights = WRITE | USER;
     if (level === 3) {
-      const index = low >>> 30 << 1, entry = pdptes[index]!;
+      const index = low >>> 30 << 1;
+      let entry = pdptes[index]!, entryHigh = pdptes[index + 1]!;
+      if (isNested) {
+        // They are read at the walk: CR3 names 32 bytes, whose low address bits are in pdptes[0].
+        const backing = entryOfTable(root, pdptes[0]! + 4 * index, reason);
+        if (backing < 0) return tableFault | NESTED_TABLE;
+        const at = backing === 0 ? -1 : hostOfPage(pageOfEntry(backing)) + pdptes[0]! + 4 * index >>> 2;
+        entry = at < 0 ? 0xffffffff : u32[at]!;
+        entryHigh = at < 0 ? 0xffffffff : u32[at + 1]!;
+        if (backing !== 0 && (reason & Reason.quiet) === 0) tables.onTable(pageOfEntry(backing), 3, low, high);
+        if ((entry & PRESENT) !== 0 && ((entry & 0x1e6) !== 0 || hasReservedHigh(entryHigh))) return reservedBit(reason);
+      }
       if ((entry & PRESENT) === 0) return faultOf(reason);
-      frame = (entry >>> 12) + (pdptes[index + 1]! & 0xfffff) * HIGH_FRAME;
+      frame = (entry >>> 12) + (entryHigh & 0xfffff) * HIGH_FRAME;
       level = 2;
     }
     for (;;) {
-      const backing = tables.entryOfFrame(frame);
+      const offset = indexAt(level, low, high) << entryShift, backing = entryOfTable(frame, offset, reason);
+      if (backing < 0) return tableFault | NESTED_TABLE;
       let at = -1, entry = 0xffffffff, entryHigh = wide ? 0xffffffff : 0;
       if (backing !== 0) {
         const page = pageOfEntry(backing);
         if ((reason & Reason.quiet) === 0) tables.onTable(page, level, low, high);
-        at = hostOfPage(page) + (indexAt(level, low, high) << entryShift);
+        at = hostOfPage(page) + offset;
         entry = u32[at >>> 2]!;
         if (wide) entryHigh = u32[(at >>> 2) + 1]!;
         // Nothing is written to ROM.

@@ -8,8 +8,9 @@ import { isLongCode } from '../cpu/segments.ts';
 import type { Cpu } from '../cpu/state.ts';
 import { brokenCheck, controlChecks, xcr0Checks } from '../transitions/controls.ts';
 import type { ControlState } from '../transitions/controls.ts';
-import { GuestFault } from './machine.ts';
+import { GuestFault, GuestShutdown } from './machine.ts';
 import type { Machine } from './machine.ts';
+import { hasNestedPaging, isGuest, setTaskPriority, taskPriority } from './nested.ts';
 import {
   generalProtection, invalidOpcode, isCanonicalBase, linearOfOperand, offsetOf, operandAt, readOperand, readRegister, readSelector, retire, segmentIndexOf, Vector,
   writeOperand, writeWord,
@@ -54,6 +55,8 @@ function changeControls(machine: Machine, change: Partial<ControlState>): void {
 /** PAE paging: four pointers at CR3, whose reserved bits raise #GP(0) when present (APM Vol. 2, 5.2.3; SDM Vol. 3, 4.4.1). */
 export function loadPageDirectoryPointers(machine: Machine, cr3: bigint): void {
   const { cpu, memory, capability } = machine;
+  // Nested paging reads them at each walk (APM Vol. 2, 15.25.10).
+  if (hasNestedPaging(cpu, capability)) return;
   const place = Number(cr3 & 0xffffffe0n);
   const reserved = 0x1e6n | -1n << BigInt(capability.number('physical-address-bits')) & 0xffffffffffffffffn;
   const pointers = [0, 8, 16, 24].map((offset) => memory.readPhysical64(place + offset));
@@ -61,8 +64,18 @@ export function loadPageDirectoryPointers(machine: Machine, cr3: bigint): void {
   [cpu.pdpte0, cpu.pdpte1, cpu.pdpte2, cpu.pdpte3] = pointers as [bigint, bigint, bigint, bigint];
 }
 
+const VM_CR_SVMDIS = 0x10n;
 /** WRMSR EFER: LMA is read-only. */
 export function writeEfer(machine: Machine, value: bigint): void {
+  const { cpu, capability } = machine, svme = BigInt(EFER.SVME);
+  // SVMDIS: "writes to EFER with SVME set take #GP" (APM Vol. 2, 15.30.1).
+  if ((value & svme) !== 0n && (cpu.vmCr & VM_CR_SVMDIS) !== 0n) throw generalProtection();
+  const leavesSvm = isGuest(cpu) && (value & svme) === 0n && (cpu.efer & svme) !== 0n;
+  if (leavesSvm && capability.behaviour('nsvm.svme-clear') === 'shutdown') throw new GuestShutdown();
+  if (leavesSvm) {
+    cpu.guestMode = 0;
+    machine.flushTlb(true);
+  }
   changeControls(machine, { efer: value & ~BigInt(EFER.LMA) });
 }
 
@@ -84,7 +97,7 @@ function moveFromControl(machine: Machine, instruction: Instruction): Done {
   const { cpu } = machine, source = operandAt(instruction, 1);
   if (source.kind !== 'register') throw invalidOpcode();
   requireControl(machine, source.number);
-  const value = source.number === 0 ? BigInt(cpu.cr0) : source.number === 2 ? cpu.cr2 : source.number === 3 ? cpu.cr3 : source.number === 4 ? cpu.cr4 : BigInt(cpu.cr8);
+  const value = source.number === 0 ? BigInt(cpu.cr0) : source.number === 2 ? cpu.cr2 : source.number === 3 ? cpu.cr3 : source.number === 4 ? cpu.cr4 : BigInt(taskPriority(cpu));
   writeOperand(machine, instruction, 0, value);
   retire(cpu);
   return Done.next;
@@ -101,7 +114,7 @@ function moveToControl(machine: Machine, instruction: Instruction, number: numbe
     case 4: changeControls(machine, { cr4: value }); break;
     default:
       if (value >> 4n !== 0n) throw generalProtection();
-      cpu.cr8 = Number(value);
+      setTaskPriority(cpu, Number(value));
       retire(cpu);
       // The task priority decides which interrupts are let in.
       return Done.attention;

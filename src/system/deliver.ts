@@ -10,9 +10,13 @@ import type { Descriptor } from '../cpu/segments.ts';
 import { Attribute } from '../cpu/state.ts';
 import type { Cpu } from '../cpu/state.ts';
 import { combineFaults, vectorRows } from '../model/vectors.ts';
+import type { TransitionOutcome } from '../transitions/outcome.ts';
+import { VirtualInterrupt } from '../transitions/svm/vmcb.ts';
 import { recordDebugCauses } from './debug.ts';
-import { GuestFault } from './machine.ts';
+import { eventWord, interceptException, type During } from './intercepts.ts';
+import { GuestExit, GuestFault } from './machine.ts';
 import type { Machine } from './machine.ts';
+import { hasVirtualNmi, setVirtualInterrupt } from './nested.ts';
 import { generalProtection, loadWords, storeWords, Vector } from './operand.ts';
 import { checkStackSegment, markAccessed, readDescriptor, setNullSegment, setSegment, setSegment8086 } from './segment-load.ts';
 import { currentStack, pushItems } from './stack.ts';
@@ -40,38 +44,84 @@ const has = (set: number, vector: number): boolean => vector < 32 && (set >>> ve
 
 /** Delivers an exception; `address` is CR2 of a #PF and the new causes (DR6 layout) of a #DB. After `shutdown` (a triple fault) the vCPU is
  * as it was before the last attempt. */
-export function deliverException(machine: Machine, vector: number, errorCode: number, address: bigint): Delivery {
+export function deliverException(machine: Machine, vector: number, errorCode: number, address: bigint, during?: During): Delivery {
+  interceptException(machine, vector, errorCode, address, during);
+  return deliverOrCombine(machine, vector, errorCode, address, has(WITH_ERROR_CODE, vector));
+}
+
+/** Once the hypervisor has been asked. */
+function deliverOrCombine(machine: Machine, vector: number, errorCode: number, address: bigint, hasCode: boolean): Delivery {
   let code = errorCode, payload = address;
   for (;;) {
     if (vector === Vector.PF) machine.cpu.cr2 = payload;
     else if (vector === Vector.DB) recordDebugCauses(machine, payload);
     try {
-      deliver(machine, vector, 'exception', code);
+      deliver(machine, vector, 'exception', code, hasCode);
       return 'delivered';
     } catch (fault) {
-      if (!(fault instanceof GuestFault)) throw fault;
+      const during = { event: eventWord(EXCEPTION, vector, hasCode), error: hasCode ? code : 0 };
+      if (!(fault instanceof GuestFault)) throw within(fault, during);
+      interceptException(machine, fault.vector, fault.errorCode, fault.address, during);
       // The walk writes CR2 as it fails, whatever becomes of the fault.
       if (fault.vector === Vector.PF) machine.cpu.cr2 = fault.address;
       const next = combineFaults(vector, fault.vector);
       if (next === 'shutdown') return 'shutdown';
+      if (next === 'double-fault') interceptException(machine, Vector.DF, 0, 0n, during);
       vector = next === 'double-fault' ? Vector.DF : fault.vector;
       code = next === 'double-fault' ? 0 : fault.errorCode;
       payload = fault.address;
+      hasCode = has(WITH_ERROR_CODE, vector);
     }
   }
 }
 
-/** Delivers an external interrupt or NMI between instructions. What its delivery raises is delivered instead: interrupts are benign. */
-export function deliverInterrupt(machine: Machine, vector: number, kind: EventKind): Delivery {
+/** Types of EVENTINJ and EXITINTINFO (APM Vol. 2, 15.20). */
+const EXTERNAL = 0, NON_MASKABLE = 2, EXCEPTION = 3, SOFTWARE = 4;
+
+/** A guest that leaves in the middle of a delivery says which one. */
+function within(thrown: unknown, { event, error }: During): unknown {
+  if (thrown instanceof GuestExit && thrown.exit.event === undefined) thrown.exit = { ...thrown.exit, event, eventError: error };
+  return thrown;
+}
+
+/** What a hypervisor injects with VMRUN: no intercept holds for it, only for what its delivery raises. `cpu.nextRip` is behind the instruction
+ * that a software interrupt stands for. */
+export function injectEvent(machine: Machine, { type, vector, errorCode }: NonNullable<TransitionOutcome['inject']>): Delivery {
+  const { cpu } = machine;
+  if (type === 'exception' && vector !== Vector.BP && vector !== Vector.OF) return deliverOrCombine(machine, vector, errorCode ?? 0, vector === Vector.PF ? cpu.cr2 : 0n, errorCode !== undefined);
+  // "#BP and #OF behave as traps raised by INT3 and INTO" (APM Vol. 2, 15.20).
+  const kind = type === 'exception' ? (vector === Vector.BP ? 'int3' : 'into') : type;
+  const during = { event: eventWord(typeOfKind(kind), vector, errorCode !== undefined), error: errorCode ?? 0 };
   try {
-    deliver(machine, vector, kind, 0);
-    if (kind === 'nmi') machine.cpu.nmiBlocked = 1;
+    deliver(machine, vector, kind, errorCode ?? 0, errorCode !== undefined);
     return 'delivered';
   } catch (fault) {
-    if (!(fault instanceof GuestFault) || isSoftware(kind)) throw fault;
-    if (kind === 'nmi') machine.cpu.nmiBlocked = 1;
-    return deliverException(machine, fault.vector, fault.errorCode, fault.address);
+    if (!(fault instanceof GuestFault)) throw within(fault, during);
+    return deliverException(machine, fault.vector, fault.errorCode, fault.address, during);
   }
+}
+const typeOfKind = (kind: EventKind): number => kind === 'external' ? EXTERNAL : kind === 'nmi' ? NON_MASKABLE : kind === 'software' ? SOFTWARE : EXCEPTION;
+/** EXITINTINFO of a software interrupt whose delivery faults. */
+export const softwareEvent = (kind: EventKind, vector: number): number => eventWord(typeOfKind(kind), vector);
+
+/** Delivers an external interrupt or NMI between instructions. What its delivery raises is delivered instead: interrupts are benign. */
+export function deliverInterrupt(machine: Machine, vector: number, kind: EventKind): Delivery {
+  const during = { event: eventWord(typeOfKind(kind), vector), error: 0 };
+  try {
+    deliver(machine, vector, kind, 0);
+    if (kind === 'nmi') blockNmi(machine);
+    return 'delivered';
+  } catch (fault) {
+    if (!(fault instanceof GuestFault) || isSoftware(kind)) throw within(fault, during);
+    if (kind === 'nmi') blockNmi(machine);
+    return deliverException(machine, fault.vector, fault.errorCode, fault.address, during);
+  }
+}
+
+/** Until IRET: the virtual ones in a guest that has them. */
+function blockNmi({ cpu, capability }: Machine): void {
+  if (hasVirtualNmi(cpu, capability)) setVirtualInterrupt(cpu, 0, VirtualInterrupt.nmiMask);
+  else cpu.nmiBlocked = 1;
 }
 
 /** Raised by an instruction: the pushed RIP is the next one, and a fault is the instruction's own. */
@@ -89,14 +139,14 @@ function pushedFlags(cpu: Cpu, vector: number, kind: EventKind): number {
   return kind === 'exception' && has(PUSHES_RF, vector) ? flags | RF : flags;
 }
 
-export function deliver(machine: Machine, vector: number, kind: EventKind, errorCode: number): void {
+export function deliver(machine: Machine, vector: number, kind: EventKind, errorCode: number, hasCode = kind === 'exception' && has(WITH_ERROR_CODE, vector)): void {
   const { cpu } = machine;
-  if (isLongMode(cpu)) deliverLong(machine, vector, kind, errorCode);
+  if (isLongMode(cpu)) deliverLong(machine, vector, kind, errorCode, hasCode);
   else if (!isProtected(cpu)) {
     deliver8086(machine, vector, pushedFlags(cpu, vector, kind), cpu.u32[returnWord(kind)]!, IF, cpu.idtrBase, cpu.idtrLimit);
   }
   else if (kind === 'software' && isVirtual8086(cpu)) deliverSoftware8086(machine, vector);
-  else deliverProtected(machine, vector, kind, errorCode);
+  else deliverProtected(machine, vector, kind, errorCode, hasCode);
 }
 
 const scratch = new Uint32Array(12);
@@ -107,7 +157,7 @@ const returnWord = (kind: EventKind): number => isSoftware(kind) ? NEXT_RIP_WORD
 
 // ── Long mode (APM Vol. 2, 8.9); the hot path: no bigint here ──
 
-function deliverLong(machine: Machine, vector: number, kind: EventKind, errorCode: number): void {
+function deliverLong(machine: Machine, vector: number, kind: EventKind, errorCode: number, hasCode: boolean): void {
   const { cpu } = machine, { u32 } = cpu;
   const external = externalBit(kind), gateError = vector << 3 | 2 | external;
 
@@ -142,7 +192,6 @@ function deliverLong(machine: Machine, vector: number, kind: EventKind, errorCod
   const targetLow = (gateLow & 0xffff | gateHigh & 0xffff0000) >>> 0;
   if (!isCanonicalHigh(cpu, targetHigh)) throw generalProtection(external);
 
-  const hasCode = kind === 'exception' && has(WITH_ERROR_CODE, vector);
   const items = hasCode ? 6 : 5;
   stackLow &= ~15;
   const newLow = stackLow - 8 * items >>> 0;
@@ -201,7 +250,7 @@ function gateCode(machine: Machine, selector: number, external: number): Descrip
 
 // ── Legacy protected mode, and virtual-8086 mode through the IDT (APM Vol. 2, 8.7, 8.8) ──
 
-function deliverProtected(machine: Machine, vector: number, kind: EventKind, errorCode: number): void {
+function deliverProtected(machine: Machine, vector: number, kind: EventKind, errorCode: number, hasCode: boolean): void {
   const { cpu } = machine, { u32 } = cpu;
   const external = externalBit(kind), oldCpl = u32[CPL_WORD]!, gateError = vector << 3 | 2 | external;
   if ((vector << 3 | 7) > u32[IDTR_LIMIT_WORD]!) throw generalProtection(gateError);
@@ -212,7 +261,6 @@ function deliverProtected(machine: Machine, vector: number, kind: EventKind, err
   if (!isInterruptGate && !isTrapGate && type !== SystemType.taskGate) throw generalProtection(gateError);
   if (isDplChecked(kind) && (gateHigh >>> 13 & 3) < oldCpl) throw generalProtection(gateError);
   if ((gateHigh & 0x8000) === 0) throw new GuestFault(Vector.NP, gateError);
-  const hasCode = kind === 'exception' && has(WITH_ERROR_CODE, vector);
   const flags = pushedFlags(cpu, vector, kind);
   if (type === SystemType.taskGate) {
     switchTask(machine, selector, { cause: 'gate', external, flags, returnAddress: u32[returnWord(kind)]!, errorCode: hasCode ? errorCode : undefined });
@@ -301,7 +349,7 @@ function deliverSoftware8086(machine: Machine, vector: number): void {
     return;
   }
   if (!isPrivileged) throw generalProtection();
-  deliverProtected(machine, vector, 'software', 0);
+  deliverProtected(machine, vector, 'software', 0, false);
 }
 
 /** The vector's bit in the 32 bytes below the I/O permission bitmap of a 32-bit TSS. */

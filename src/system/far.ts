@@ -19,6 +19,7 @@ import {
   setSegment8086,
 } from './segment-load.ts';
 import { currentStack, peekItem, pointerOn, pushItems } from './stack.ts';
+import { isGuest, unblockNmi } from './nested.ts';
 import { switchTask } from './task.ts';
 import { CPL_WORD, FLAGS_WORD, join, NEXT_RIP_WORD, RIP_WORD, RSP_WORD } from './words.ts';
 
@@ -283,7 +284,8 @@ export function returnFromInterrupt(machine: Machine, instruction: Instruction):
   else if (isVirtual8086(cpu)) returnInVirtual8086(machine, operandBytes(instruction) as 2 | 4);
   else if ((cpu.rflagsSystem & NT) !== 0) returnToTask(machine);
   else returnLegacy(machine, operandBytes(instruction) as 2 | 4);
-  cpu.u32[NMI_BLOCKED_WORD] = 0;
+  if (isGuest(cpu)) unblockNmi(cpu, machine.capability);
+  else cpu.u32[NMI_BLOCKED_WORD] = 0;
   return moved(cpu);
 }
 

@@ -6,10 +6,10 @@ import { Done } from '../cpu/engine.ts';
 import { AC, IF, IOPL, OF, RF, rflags, TF, VIF, VIP, VM } from '../cpu/flags.ts';
 import type { Cpu } from '../cpu/state.ts';
 import { recordDebugCauses } from './debug.ts';
-import { deliver } from './deliver.ts';
+import { deliver, softwareEvent } from './deliver.ts';
 import type { EventKind } from './deliver.ts';
 import { needsAttention, setVirtualInterruptFlag, writableFlags, writeFlags } from './far.ts';
-import { GuestFault } from './machine.ts';
+import { GuestExit, GuestFault } from './machine.ts';
 import type { Machine } from './machine.ts';
 import {
   generalProtection, invalidOpcode, linearOfOperand, operandAt, operandBytes, peek, popped, pushAll, readLinear, readOperand, retire, setStackPointer, Vector,
@@ -77,7 +77,13 @@ export function setInterruptFlag(machine: Machine): Done {
 // ── Software interrupts ──
 
 function raise(machine: Machine, vector: number, kind: EventKind): Done {
-  deliver(machine, vector, kind, 0);
+  try {
+    deliver(machine, vector, kind, 0);
+  } catch (thrown) {
+    if (thrown instanceof GuestFault) thrown.during = softwareEvent(kind, vector);
+    else if (thrown instanceof GuestExit) thrown.exit = { ...thrown.exit, event: softwareEvent(kind, vector), eventError: 0 };
+    throw thrown;
+  }
   return needsAttention(machine.cpu) ? Done.attention : Done.moved;
 }
 

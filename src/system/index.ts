@@ -28,6 +28,7 @@ import {
   popSegment, pushSegment, storeLdt, storeTableRegister, storeTask, verifyRead, verifyWrite,
 } from './segment-load.ts';
 import { operandAt } from './operand.ts';
+import { callHypervisor, invalidateGuestPage, loadState, saveState, setGlobalInterrupts } from './svm.ts';
 import { emptyMmx, loadMxcsr, restoreExtended, saveExtended, storeMasked, storeMxcsr } from './vector.ts';
 
 type SystemInstruction = (machine: Machine, instruction: Instruction) => Done;
@@ -72,10 +73,13 @@ export const systemInstructions: Readonly<Record<string, SystemInstruction>> = {
   // Ports
   IN: input, OUT: output, INS: inputString, OUTS: outputString,
 
-  // Always undefined, or undefined in the modes that exist: EFER.SVME and CR4.VMXE cannot be set, and there is no system-management mode.
+  // Virtual machines; VMRUN itself is done by the run loop
+  VMLOAD: loadState, VMSAVE: saveState, STGI: setGlobalInterrupts(true), CLGI: setGlobalInterrupts(false), INVLPGA: invalidateGuestPage,
+  VMMCALL: callHypervisor, VMCALL: hypercall,
+
+  // Always undefined, or done by the run loop where they exist: RSM in system-management mode, VMRUN
   UD0: undefinedInstruction, UD1: undefinedInstruction, UD2: undefinedInstruction, RSM: undefinedInstruction,
-  VMRUN: undefinedInstruction, VMMCALL: hypercall, VMLOAD: undefinedInstruction, VMSAVE: undefinedInstruction, STGI: undefinedInstruction,
-  CLGI: undefinedInstruction, INVLPGA: undefinedInstruction, VMCALL: hypercall,
+  VMRUN: undefinedInstruction,
 };
 
 /** Does one system instruction; `cpu.nextRip` is behind it. */

@@ -2,6 +2,7 @@
 // the few things that are the machine's and not the vCPU's. Written against by everything in `system/`, provided by `vm/run.ts`.
 import type { Cpu } from '../cpu/state.ts';
 import type { Capabilities } from '../model/capabilities.ts';
+import type { Vmexit } from '../transitions/svm/exit.ts';
 
 /** A guest fault unwinds a system instruction: thrown before anything is committed, caught in one place (`vm/run.ts`). */
 export class GuestFault {
@@ -9,12 +10,28 @@ export class GuestFault {
   readonly errorCode: number;
   /** CR2 for #PF. */
   readonly address: bigint;
+  /** EXITINTINFO of the software interrupt whose delivery raised it, or 0. */
+  during = 0;
   constructor(vector: number, errorCode = 0, address = 0n) {
     this.vector = vector;
     this.errorCode = errorCode;
     this.address = address;
   }
 }
+
+/** A nested guest goes to its hypervisor: unwinds an instruction or a delivery as a fault does, with nothing committed. */
+export class GuestExit {
+  exit: Vmexit;
+  constructor(exit: Vmexit) {
+    this.exit = exit;
+  }
+}
+
+/** Nobody can go on: the vCPU shuts down. */
+export class GuestShutdown {}
+
+/** The hypervisor below gives up on an instruction: user space hears of it. */
+export class EmulationFailure {}
 
 /** Linear memory as the CPU sees it. `supervisor` forces an implicit system access (descriptor tables, TSS, IDT); otherwise CPL decides.
  * Every function may throw a GuestFault (#PF, #AC); linear addresses are canonical already. Bytes 1, 2, 4 as numbers, 8 as bigint. */
@@ -37,6 +54,8 @@ export interface LinearMemory {
   readPhysical64(physical: number): bigint;
   writePhysical32(physical: number, value: number): void;
   writePhysical64(physical: number, value: bigint): void;
+  /** Whether memory is at a physical address. */
+  hasPhysical?(physical: number): boolean;
 }
 
 /** A port or device access that user space must answer: unwinds the instruction, which is executed again with the answer. */

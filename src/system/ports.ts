@@ -5,6 +5,7 @@ import { isProtected, isVirtual8086 } from '../cpu/controls.ts';
 import { Done } from '../cpu/engine.ts';
 import { DF, IOPL } from '../cpu/flags.ts';
 import { latchDebugCauses, portBreakpoints } from './debug.ts';
+import { interceptPort } from './intercepts.ts';
 import type { Machine } from './machine.ts';
 import { generalProtection, linearOfOperand, operandAt, readLinear, readOperand, readRegister, retire, writeLinear, writeOperand, writeRegister } from './operand.ts';
 
@@ -40,6 +41,7 @@ const widthAt = (instruction: Instruction, index: number): Size => {
 export function input(machine: Machine, instruction: Instruction): Done {
   const port = portOf(machine, instruction, 1), size = widthAt(instruction, 0);
   requirePort(machine, port, size);
+  interceptPort(machine, instruction, port, size, true);
   writeOperand(machine, instruction, 0, BigInt(machine.portIn(port, size) >>> 0));
   retire(machine.cpu);
   return finish(machine, port, size, Done.next);
@@ -48,6 +50,7 @@ export function input(machine: Machine, instruction: Instruction): Done {
 export function output(machine: Machine, instruction: Instruction): Done {
   const port = portOf(machine, instruction, 0), size = widthAt(instruction, 1);
   requirePort(machine, port, size);
+  interceptPort(machine, instruction, port, size, false);
   machine.portOut(port, size, Number(readOperand(machine, instruction, 1)));
   retire(machine.cpu);
   return finish(machine, port, size, Done.next);
@@ -65,6 +68,7 @@ function stringElement(machine: Machine, instruction: Instruction, pointer: numb
     return Done.next;
   }
   requirePort(machine, port, size);
+  interceptPort(machine, instruction, port, size, pointer === RDI);
   element();
   const step = (cpu.rflagsSystem & DF) !== 0 ? -BigInt(size) : BigInt(size);
   writeRegister(cpu, pointer, width, BigInt.asUintN(width, readRegister(cpu, pointer, width) + step));

@@ -1,7 +1,7 @@
 // Hardware task switches through a TSS or a task gate: JMP, CALL, IRET with NT, and interrupts (APM Vol. 2, 12.3; SDM Vol. 3, 7.3).
 // Legacy modes only. Everything up to the load of TR is checked and read first; what then faults, faults in the new task.
 import { CR0, CR4, cr4Of, DR6 } from '../cpu/controls.ts';
-import { arithmeticFlags, NT, setRflags, VM } from '../cpu/flags.ts';
+import { arithmeticFlags, NT, RF, setRflags, VM } from '../cpu/flags.ts';
 import {
   attributesOf, baseOf, CS, DescriptorHigh, isCode, isConforming, isNullSelector, isPresent, isReadable, limitOf, privilegeOf, SS, SystemType,
 } from '../cpu/segments.ts';
@@ -9,6 +9,7 @@ import type { Descriptor } from '../cpu/segments.ts';
 import { Attribute } from '../cpu/state.ts';
 import { loadPageDirectoryPointers } from './control.ts';
 import { latchDebugCauses } from './debug.ts';
+import { interceptTaskSwitch } from './intercepts.ts';
 import { GuestFault } from './machine.ts';
 import type { Machine } from './machine.ts';
 import { generalProtection, Vector } from './operand.ts';
@@ -41,6 +42,7 @@ export function switchTask(machine: Machine, selector: number, how: TaskSwitch):
   const descriptor = readTaskDescriptor(machine, selector, cause, external);
   const type = descriptor.high >>> 8 & 0xf, layout = layoutOf(type), oldLayout = layoutOf(cpu.tr.attributes);
   const base = baseOf(descriptor.low, descriptor.high), limit = limitOf(descriptor.low, descriptor.high);
+  interceptTaskSwitch(machine, { selector, cause, errorCode: how.errorCode, resumes: (how.flags & RF) !== 0 });
   if (limit < layout.limit) throw new GuestFault(Vector.TS, selector & 0xfffc | external);
 
   // All that may still fault in the old task.

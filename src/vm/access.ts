@@ -10,9 +10,11 @@ import {
 import { guestPhysical, PAGE_SIZE } from '../memory/addresses.ts';
 import { hostOfPage, PageFlag, pageOfEntry, READ_ONLY_FRAME, TRACKED, WRITTEN, type Ram } from '../memory/ram.ts';
 import type { Tlb } from '../memory/tlb.ts';
-import { Reason } from '../memory/walk.ts';
+import { NESTED_FAULT, NESTED_TABLE, Reason } from '../memory/walk.ts';
 import { dataBreakpoints, latchDebugCauses } from '../system/debug.ts';
-import { GuestFault, NeedsUserspace, type LinearMemory } from '../system/machine.ts';
+import { GuestExit, GuestFault, NeedsUserspace, type LinearMemory } from '../system/machine.ts';
+import type { Vmexit } from '../transitions/svm/exit.ts';
+import { Exit } from '../transitions/svm/vmcb.ts';
 import { linearOf, linearOf32 } from '../system/operand.ts';
 
 const word = (name: Parameters<typeof placeOf>[0]): number => placeOf(name) >> 2;
@@ -22,6 +24,8 @@ const CPL = word('cpl'), CR0_WORD = word('cr0'), CR4_WORD = word('cr4'), FLAGS =
 const CS_BASE = placeOfSegment(1) + SEGMENT_BASE >> 2, CS_LIMIT = placeOfSegment(1) + SEGMENT_LIMIT >> 2;
 const VALUE = placeOfArea('slowValue');
 const GP = 13, SS = 12, PF = 14, ALIGNMENT_FAULT = 17;
+/** In place of a vector: a nested page fault, of the page itself or of a guest table. */
+export const NESTED_PAGE_FAULT = 0x400, NESTED_TABLE_FAULT = 0x401;
 
 /** What lies outside RAM, and who must hear of changes. */
 export interface AccessHooks {
@@ -51,6 +55,12 @@ export interface AccessPaths {
   /** Data breakpoints are armed. */
   setWatching(on: boolean): void;
 }
+
+/** EXITINFO1: the error code, with bit 32 for the page itself and bit 33 for a guest table; EXITINFO2: the guest-physical address (APM Vol. 2, 15.25.6). */
+export const nestedPageFault = (cpu: Cpu): Vmexit => ({
+  code: Exit.NPF, nextRip: 0n, info2: cpu.faultAddress,
+  info1: BigInt(cpu.faultErrorCode) | (cpu.faultVector === NESTED_TABLE_FAULT ? 1n << 33n : 1n << 32n),
+});
 
 export function createAccess(cpu: Cpu, ram: Ram, tlb: Tlb, hooks: AccessHooks): AccessPaths {
   const { u8, u32, view } = cpu, { flags } = ram, { walker } = tlb;
@@ -120,6 +130,12 @@ export function createAccess(cpu: Cpu, ram: Ram, tlb: Tlb, hooks: AccessHooks): 
   /** Walks for the page of `at` (low half) and `atHigh`. Returns what backs it (0: a hole), or -1 after raising #PF. */
   function translate(at: number, atHigh: number, reason: number): number {
     const code = walker.walk(at, atHigh, reason);
+    if (code >= NESTED_FAULT) {
+      raise((code & NESTED_TABLE) !== 0 ? NESTED_TABLE_FAULT : NESTED_PAGE_FAULT, code & 0xffff);
+      u32[FAULT_ADDRESS] = walker.faultLow;
+      u32[FAULT_ADDRESS + 1] = walker.faultHigh;
+      return -1;
+    }
     if (code >= 0) {
       raise(PF, code);
       u32[FAULT_ADDRESS] = at;
@@ -329,6 +345,7 @@ export function createAccess(cpu: Cpu, ram: Ram, tlb: Tlb, hooks: AccessHooks): 
 
   function fail(): never {
     if (failure === Stop.userspace) throw new NeedsUserspace();
+    if (u32[FAULT_VECTOR]! >= NESTED_PAGE_FAULT) throw new GuestExit(nestedPageFault(cpu));
     throw new GuestFault(u32[FAULT_VECTOR]!, u32[FAULT_CODE]!, u32[FAULT_VECTOR] === PF ? cpu.faultAddress : 0n);
   }
 
@@ -401,6 +418,7 @@ export function createAccess(cpu: Cpu, ram: Ram, tlb: Tlb, hooks: AccessHooks): 
     probeWrite: (linear, length, supervisor) => { write(linear, length, supervisor, Access.probe); },
     hostOfRead: (atLow, atHigh, length, supervisor) => tlb.probe(atLow, atHigh, length, u32[CPL] === 3 && !supervisor, false),
     hostOfWrite: (atLow, atHigh, length, supervisor) => tlb.probe(atLow, atHigh, length, u32[CPL] === 3 && !supervisor, true),
+    hasPhysical: (physical) => physicalHost(physical) !== 0,
     readPhysical32(physical) {
       const host = physicalHost(physical);
       return host === 0 ? 0xffffffff : view.getUint32(host, true);

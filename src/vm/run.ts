@@ -3,26 +3,35 @@
 // caught, user space is asked and time advances. Called by `vm.ts`; it must not know who drives the VM.
 import { CR0, CR4, EFER, is64Bit } from '../cpu/controls.ts';
 import { Done, Stop, type Engine, type Services } from '../cpu/engine.ts';
-import { AC, IF, IOPL, RF, TF, VM } from '../cpu/flags.ts';
-import { Activity, Pending, placeOf, placeOfGeneral, type Cpu } from '../cpu/state.ts';
+import { AC, IOPL, RF, TF, VM } from '../cpu/flags.ts';
+import { Activity, Pending, placeOf, placeOfArea, placeOfGeneral, VCPU_FILE, type Cpu } from '../cpu/state.ts';
+import { placeOfMsr } from '../cpu/msrs.ts';
 import type { Instruction } from '../isa/instruction.ts';
 import { applyVcpu, captureVcpu } from '../cpu/vcpu-state.ts';
 import { PAGE_SIZE } from '../memory/addresses.ts';
 import { hostOfPage, NORMAL_SPACE, pageOfEntry, READ_ONLY_FRAME, SMM_SPACE, type FrameEntry, type Ram } from '../memory/ram.ts';
 import type { Tlb } from '../memory/tlb.ts';
-import type { PagingContext, PagingModel } from '../memory/walk.ts';
+import { Reason, type PagingContext, type PagingModel } from '../memory/walk.ts';
 import type { Capabilities } from '../model/capabilities.ts';
 import { BreakOn, executeBreakpoints, watchedConditions } from '../system/debug.ts';
-import { deliverException, deliverInterrupt } from '../system/deliver.ts';
+import { deliverException, deliverInterrupt, injectEvent } from '../system/deliver.ts';
 import { executeSystem } from '../system/index.ts';
-import { GuestFault, NeedsUserspace, type Machine } from '../system/machine.ts';
+import { interceptInstruction } from '../system/intercepts.ts';
+import { EmulationFailure, GuestExit, GuestFault, GuestShutdown, NeedsUserspace, type Machine } from '../system/machine.ts';
+import {
+  acceptsInterrupt, acceptsNmi, control64Of, controlOf, hasNestedPaging, hasVirtualEvent, isIntercepted, isVirtualInterruptDue, isVirtualNmiDue, setVirtualInterrupt,
+} from '../system/nested.ts';
+import { prepareVmrun } from '../system/svm.ts';
 import { initialise, startUp } from '../transitions/init.ts';
 import type { Context, Handler, ReadonlyMemory, TransitionOutcome } from '../transitions/outcome.ts';
 import { shutDown, type ShutdownCause } from '../transitions/shutdown.ts';
 import { enterSmm } from '../transitions/smm/enter.ts';
 import { resumeFromSmm } from '../transitions/smm/resume.ts';
+import { enterGuest } from '../transitions/svm/enter.ts';
+import { leaveGuest, type Vmexit } from '../transitions/svm/exit.ts';
+import { Control, Exit, exitOf, Intercept1, Save, VirtualInterrupt } from '../transitions/svm/vmcb.ts';
 import type { IoInstruction } from '../transitions/smm/save-area.ts';
-import { createAccess, type AccessPaths } from './access.ts';
+import { createAccess, NESTED_PAGE_FAULT, nestedPageFault, type AccessPaths } from './access.ts';
 import type { ExitDoor, PortSize, VcpuExit } from './exits.ts';
 import type { Irqchip } from './irqchip.ts';
 
@@ -34,6 +43,7 @@ const TSC_OFFSET = word('tscOffset'), GUEST_MODE = word('guestMode');
 const SMM = word('smm'), GIF = word('gif');
 const PKRU = word('pkru'), PDPTES = word('pdpte0'), FAULT_VECTOR = word('faultVector'), FAULT_CODE = word('faultErrorCode');
 const RAX = placeOfGeneral(0), RDX = placeOfGeneral(2);
+const FILE = VCPU_FILE >> 2, V_INTR = placeOfArea('nestedControl') + Control.interrupt >> 2, HOST_AREA = placeOfArea('hostSave');
 
 /** The most that one `Engine.run` may retire. */
 const LONGEST = 2 ** 30;
@@ -41,14 +51,19 @@ const LONGEST = 2 ** 30;
 const FRUITLESS_DELIVERIES = 1 << 16;
 /** struct kvm_run.internal.suberror: KVM_INTERNAL_ERROR_DELIVERY_EV. */
 const DELIVERY_FAILED = 3;
+/** KVM_INTERNAL_ERROR_EMULATION. */
+const EMULATION_FAILED = 1;
 /** Ticks that an instruction takes for which a guest leaves to KVM, roughly as on processors: guests that count such round trips in ticks
  * of the TSC get to their end, and a wait that polls a device does not last millions of polls. */
 const EXIT_TICKS = 1000;
-const EXITING: ReadonlySet<string> = new Set(['CPUID', 'VMCALL', 'VMMCALL', 'MOVCR', 'RDMSR', 'WRMSR', 'IN', 'OUT', 'HLT', 'WBINVD', 'INVD', 'XSETBV']);
+const EXITING: ReadonlySet<string> = new Set(['CPUID', 'VMCALL', 'VMMCALL', 'MOVCR', 'RDMSR', 'WRMSR', 'IN', 'OUT', 'HLT', 'WBINVD', 'INVD', 'XSETBV', 'VMRUN']);
 /** Ticks that PAUSE takes: about as many as on processors since Skylake. A guest that spins until something happens gets there sooner. */
 const PAUSE_TICKS = 128;
 const BS = 0x4000;
-const DB = 1, NMI = 2, PF = 14;
+const VIRTUAL_EVENTS = VirtualInterrupt.irq | VirtualInterrupt.nmi;
+const DB = 1, NMI = 2, PF = 14, SX = 30;
+/** VM_CR.R_INIT turns INIT into #SX with this error code (APM Vol. 2, 15.28). */
+const VM_CR_R_INIT = 2n, INIT_REDIRECTED = 1;
 
 export interface Transition {
   readonly kind: string;
@@ -88,6 +103,8 @@ export interface Runner {
   refresh(): void;
   /** Another vCPU became the active one. */
   switched(): void;
+  /** The TSC outside nested guests. */
+  hostTsc(): bigint;
   /** Instructions retired so far, exact even in the middle of a run. */
   icount(): bigint;
 }
@@ -150,7 +167,7 @@ export function createRunner(parts: RunnerParts): Runner {
   // ── The paging context ──
 
   const pdptes = new Uint32Array(8);
-  const seen = new Uint32Array(15);
+  const seen = new Uint32Array(19), nestedPointers = new Uint32Array(8);
   const model: PagingModel = {
     physicalAddressBits: () => capability.number('physical-address-bits'),
     pdpe1gb: () => capability.has('pdpe1gb'),
@@ -158,12 +175,32 @@ export function createRunner(parts: RunnerParts): Runner {
     reservesBit8: () => capability.vendor === 'AuthenticAMD' || capability.vendor === 'HygonGenuine',
   };
 
+  const isNested = (): boolean => u32[GUEST_MODE] !== 0 && hasNestedPaging(cpu, capability);
+  /** CR0, CR4 and EFER of the host, whose paging mode nested tables have (APM Vol. 2, 15.25.3). */
+  const hostWord = (at: number): number => u32[HOST_AREA + at >> 2]!;
+
+  function nestedContext(): PagingContext | undefined {
+    if (!isNested()) return undefined;
+    const cr4 = hostWord(Save.cr4), efer = hostWord(Save.efer), root = control64Of(cpu, Control.nestedCr3);
+    const levels = (efer & EFER.LMA) !== 0 ? (cr4 & CR4.LA57) !== 0 ? 5 : 4 : (cr4 & CR4.PAE) !== 0 ? 3 : 2;
+    if (levels === 3) {
+      for (let index = 0; index < 8; index++) nestedPointers[index] = access.memory.readPhysical32(Number(root & 0xffffffe0n) + 4 * index);
+    }
+    return {
+      levels, pdptes: nestedPointers, model, root: Number(root >> 12n & 0xffffffffffn), pse: (cr4 & CR4.PSE) !== 0, nxe: (efer & EFER.NXE) !== 0, wp: true,
+      // Every access is a user's; SMEP only makes fetches say so in the error code.
+      smep: (cr4 & CR4.SMEP) !== 0, smap: false, ac: false, pke: false, pkru: 0, pks: false, pkrs: 0,
+    };
+  }
+
   function pagingContext(): PagingContext {
+    const nested = nestedContext();
     const cr0 = u32[CR0_WORD]!, cr4 = u32[CR4_WORD]!, efer = u32[EFER_WORD]!, long = (efer & EFER.LMA) !== 0;
     const levels = (cr0 & CR0.PG) === 0 ? 0 : long ? (cr4 & CR4.LA57) !== 0 ? 5 : 4 : (cr4 & CR4.PAE) !== 0 ? 3 : 2;
     for (let index = 0; index < 8; index++) pdptes[index] = u32[PDPTES + index]!;
+    if (nested !== undefined) pdptes[0] = u32[CR3_WORD]! & 0xfe0;
     return {
-      levels, pdptes, model,
+      levels, pdptes, model, nested,
       root: (u32[CR3_WORD]! >>> 12) + (levels > 3 ? (u32[CR3_WORD + 1]! & 0xfffff) * 0x100000 : 0),
       pse: (cr4 & CR4.PSE) !== 0, nxe: (efer & EFER.NXE) !== 0, wp: (cr0 & CR0.WP) !== 0,
       smep: (cr4 & CR4.SMEP) !== 0, smap: (cr4 & CR4.SMAP) !== 0, ac: (u32[FLAGS]! & AC) !== 0,
@@ -179,7 +216,8 @@ export function createRunner(parts: RunnerParts): Runner {
       seen[index] = value;
     };
     put(0, u32[CR0_WORD]! & (CR0.PG | CR0.WP));
-    put(1, u32[CR3_WORD]! & ~0xfff);
+    const nested = isNested();
+    put(1, u32[CR3_WORD]! & (nested ? ~0x1f : ~0xfff));
     put(2, u32[CR3_WORD + 1]! & 0xfffff);
     put(3, u32[CR4_WORD]! & (CR4.PSE | CR4.PAE | CR4.LA57 | CR4.SMEP | CR4.SMAP | CR4.PKE));
     put(4, u32[EFER_WORD]! & (EFER.LMA | EFER.NXE));
@@ -187,6 +225,10 @@ export function createRunner(parts: RunnerParts): Runner {
     const pae = (seen[0]! & CR0.PG) !== 0 && (seen[3]! & CR4.PAE) !== 0 && (seen[4]! & EFER.LMA) === 0;
     for (let index = 0; index < 8; index++) put(6 + index, pae ? u32[PDPTES + index]! : 0);
     put(14, u32[SMM]! !== 0 ? 1 : 0);
+    put(15, nested ? controlOf(cpu, Control.nestedCr3) & ~0x1f | 1 : 0);
+    put(16, nested ? controlOf(cpu, Control.nestedCr3 + 4) : 0);
+    put(17, nested ? hostWord(Save.cr4) : 0);
+    put(18, nested ? hostWord(Save.efer) : 0);
     return changed;
   }
 
@@ -303,6 +345,63 @@ export function createRunner(parts: RunnerParts): Runner {
   const isSmiDue = (): boolean =>
     (u32[PENDING]! & Pending.smi) !== 0 && u32[SMM] === 0 && u32[GIF] !== 0
     && (u32[SHADOW] === 0 || capability.behaviour('smm.interrupt-shadow') !== 'held');
+  // ── Nested guests ──
+
+  /** A guest's exit that has been thrown, until the engine has stopped. */
+  let leaving: Vmexit | GuestShutdown | EmulationFailure | undefined, faultDuring = 0;
+
+  function leave(exit: Vmexit): VcpuExit | 'delivered' {
+    const { stop } = transit('VmExit', leaveGuest, withInstruction(exit));
+    noteAc();
+    return stop === 'shutdown' ? shutdown('triple fault') : 'delivered';
+  }
+  const event = (code: number): VcpuExit | 'delivered' => leave({ code, info1: 0n, info2: 0n, nextRip: 0n });
+  const intercepts = (bit: number): boolean => u32[GUEST_MODE] !== 0 && isIntercepted(cpu, Control.intercept1, bit);
+
+  /** Decode assists: the bytes at RIP, as far as they can be read, for page faults of data accesses (APM Vol. 2, 15.8.4). */
+  function withInstruction(exit: Vmexit): Vmexit {
+    const isData = (exit.code === Exit.NPF || exit.code === Exit.EXCEPTION + PF) && (exit.info1 & 0x10n) === 0n;
+    if (!isData || !capability.has('decodeassists')) return exit;
+    const linear = BigInt.asUintN(is64Bit(cpu) ? 64 : 32, cpu.rip + (is64Bit(cpu) ? 0n : cpu.cs.base)), bytes: number[] = [];
+    for (let at = linear; at < linear + 15n; at++) {
+      const { walker } = tlb;
+      if (walker.walk(Number(at & 0xffffffffn) | 0, Number(BigInt.asIntN(64, at) >> 32n), Reason.quiet | Reason.fetch | (u32[CPL] === 3 ? Reason.user : 0)) !== -1) break;
+      const entry = ram.entryOfFrame(walker.frame);
+      if (entry === 0) break;
+      bytes.push(u8[hostOfPage(pageOfEntry(entry)) + Number(at & 0xfffn)]!);
+    }
+    return { ...exit, instruction: Uint8Array.from(bytes) };
+  }
+
+  /** VMRUN. What it injects is delivered at once: the guest's first instruction is that of the handler. */
+  function enter(instruction: Instruction): Done {
+    const address = prepareVmrun(machine, instruction), nextRip = cpu.nextRip;
+    const { fault, stop, inject } = transit('Vmrun', enterGuest, { address, nextRip });
+    if (fault !== undefined) throw new GuestFault(fault.vector, fault.errorCode);
+    if (stop === 'internal-error') throw new EmulationFailure();
+    // A trap flag of the host counts when the host goes on (APM Vol. 2, 15.5.1).
+    withoutTrap = u32[GUEST_MODE] !== 0;
+    if (inject === undefined) return Done.attention;
+    cpu.nextRip = capability.has('nrip-save') && inject.type !== 'external' && inject.type !== 'nmi' ? control64Of(cpu, Control.nextRip) : cpu.rip;
+    try {
+      if (injectEvent(machine, inject) === 'shutdown') throw new GuestShutdown();
+    } catch (thrown) {
+      // VMRUN is over: the guest's exit is not its fault.
+      if (thrown instanceof GuestExit) leave(thrown.exit);
+      else if (thrown instanceof GuestShutdown && intercepts(Intercept1.SHUTDOWN)) event(exitOf.SHUTDOWN);
+      else if (thrown instanceof GuestShutdown) u32[ACTIVITY] = Activity.shutdown;
+      else if (!(thrown instanceof NeedsUserspace)) throw thrown;
+    }
+    return Done.attention;
+  }
+
+  /** What a guest wants that never comes to its hypervisor any other way. */
+  function resolve(thrown: Vmexit | GuestShutdown | EmulationFailure): VcpuExit | undefined {
+    if (thrown instanceof EmulationFailure) return { reason: 'InternalError', suberror: EMULATION_FAILED, data: [cpu.rip] };
+    const due = thrown instanceof GuestShutdown ? shutdown('triple fault') : leave(thrown);
+    return due === 'delivered' ? undefined : due;
+  }
+
   const isInitDue = (): boolean => (u32[PENDING]! & Pending.init) !== 0 && u32[SMM] === 0 && u32[GIF] !== 0;
 
   function takeSmi(): 'delivered' {
@@ -313,12 +412,20 @@ export function createRunner(parts: RunnerParts): Runner {
     return 'delivered';
   }
 
+  const hostTsc = (): bigint => BigInt.asUintN(64, icount() + BigInt(clockBase) + cpu.tscOffset);
+  const TSC_RATIO = placeOfMsr('tscRatio');
+  /** "TSC = host TSC * TSC_RATIO + TSC_OFFSET" (APM Vol. 2, 15.30.5). The MSR is kept as the difference from 1.0. */
+  function guestTsc(tsc: bigint): bigint {
+    const ratio = cpu.u64[TSC_RATIO]!, scaled = ratio === 0n || !capability.has('tsc-scale') ? tsc : tsc * (ratio ^ 1n << 32n) >> 32n;
+    return BigInt.asUintN(64, scaled + control64Of(cpu, Control.tscOffset));
+  }
+
   // ── The machine, as system instructions see it ──
 
   const machine: Machine = {
     cpu, capability,
     memory: access.memory,
-    tsc: () => BigInt.asUintN(64, icount() + BigInt(clockBase) + cpu.tscOffset),
+    tsc: () => u32[GUEST_MODE] === 0 ? hostTsc() : guestTsc(hostTsc()),
     random: () => parts.random(),
     pause: letPause,
     portIn(port, size) {
@@ -351,23 +458,29 @@ export function createRunner(parts: RunnerParts): Runner {
     u32[FAULT_VECTOR] = fault.vector;
     u32[FAULT_CODE] = fault.errorCode;
     cpu.faultAddress = fault.address;
+    faultDuring = fault.during;
     return Done.fault;
   }
 
   function system(instruction: Instruction): Done {
     const { mnemonic } = instruction;
-    if ((mnemonic === 'OUT' || mnemonic === 'IN') && isPlainPort()) {
+    if ((mnemonic === 'OUT' || mnemonic === 'IN') && u32[GUEST_MODE] === 0 && isPlainPort()) {
       const asked = askPort(instruction, mnemonic === 'IN');
       if (asked !== undefined) return asked;
     }
     if (mnemonic === 'PAUSE' && u32[GUEST_MODE] === 0 && !mustLook()) return pause();
     if (mnemonic === 'RDTSC' && u32[CPL] === 0 && u32[GUEST_MODE] === 0 && !mustLook()) return readTime();
     touched = false;
-    if (mnemonic === 'RSM' && u32[SMM] !== 0) return resume();
     let done: Done;
     try {
-      done = executeSystem(machine, instruction);
+      if (u32[GUEST_MODE] !== 0) interceptInstruction(machine, instruction);
+      if (mnemonic === 'RSM' && u32[SMM] !== 0) return resume();
+      done = mnemonic === 'VMRUN' ? enter(instruction) : executeSystem(machine, instruction);
     } catch (thrown) {
+      if (thrown instanceof GuestExit || thrown instanceof GuestShutdown || thrown instanceof EmulationFailure) {
+        leaving = thrown instanceof GuestExit ? thrown.exit : thrown;
+        return Done.fault;
+      }
       if (thrown instanceof GuestFault) return raise(thrown);
       if (thrown instanceof NeedsUserspace) return Done.userspace;
       throw thrown;
@@ -415,7 +528,8 @@ export function createRunner(parts: RunnerParts): Runner {
 
   /** Whether something must happen before the next instruction. */
   const mustLook = (): boolean =>
-    (u32[PENDING]! | u32[SHADOW]! | u32[PENDING_DEBUG]! | u32[ACTIVITY]! | u32[FLAGS]! & (TF | RF)) !== 0 || armedExecute;
+    (u32[PENDING]! | u32[SHADOW]! | u32[PENDING_DEBUG]! | u32[ACTIVITY]! | u32[FLAGS]! & (TF | RF) | (u32[GUEST_MODE] !== 0 ? u32[V_INTR]! & VIRTUAL_EVENTS : 0)) !== 0
+    || armedExecute;
 
   // ── IN and OUT, the frequent way: permitted by IOPL, no I/O breakpoint ──
 
@@ -470,22 +584,29 @@ export function createRunner(parts: RunnerParts): Runner {
    * instruction breakpoints. `undefined`: nothing was due. An instruction that user space is answering is finished first. */
   function deliverDue(): VcpuExit | 'delivered' | undefined {
     if (door.hasAnswers()) return undefined;
-    if (isSmiDue()) return takeSmi();
+    if (isSmiDue()) return intercepts(Intercept1.SMI) ? event(exitOf.SMI) : takeSmi();
     const shadow = u32[SHADOW]!;
     if ((u32[PENDING_DEBUG]! | u32[PENDING_DEBUG + 1]!) !== 0 && shadow !== 2) {
       const causes = cpu.pendingDebug;
       cpu.pendingDebug = 0n;
       return exception(DB, 0, causes);
     }
+    // An intercept takes the event away before the shadow could hold it back.
+    if ((u32[PENDING]! & Pending.nmi) !== 0 && intercepts(Intercept1.NMI) && acceptsNmi(u32, FILE)) return event(exitOf.NMI);
+    if ((u32[PENDING]! & Pending.interrupt) !== 0 && intercepts(Intercept1.INTR) && acceptsInterrupt(u32, FILE)) return event(exitOf.INTR);
     if (shadow === 0) {
-      if ((u32[PENDING]! & Pending.nmi) !== 0 && cpu.nmiBlocked === 0) {
+      if ((u32[PENDING]! & Pending.nmi) !== 0 && acceptsNmi(u32, FILE)) {
         u32[PENDING]! &= ~Pending.nmi;
         return interrupt(NMI, 'nmi');
       }
-      if ((u32[PENDING]! & Pending.interrupt) !== 0 && (u32[FLAGS]! & IF) !== 0) {
+      if ((u32[PENDING]! & Pending.interrupt) !== 0 && acceptsInterrupt(u32, FILE)) {
         if (irqchip !== undefined) return interrupt(irqchip.acknowledge(place), 'external');
         u32[PENDING]! &= ~Pending.interrupt;
         return interrupt(cpu.pendingVector, 'external');
+      }
+      if (u32[GUEST_MODE] !== 0 && (u32[V_INTR]! & VIRTUAL_EVENTS) !== 0) {
+        const virtual = deliverVirtual();
+        if (virtual !== undefined) return virtual;
       }
     }
     // On Intel processors MOV SS keeps instruction breakpoints back, too (SDM Vol. 3, 6.8.3); on AMD's it does not.
@@ -496,11 +617,25 @@ export function createRunner(parts: RunnerParts): Runner {
     return undefined;
   }
 
+  /** What the control block holds for the guest. */
+  function deliverVirtual(): VcpuExit | 'delivered' | undefined {
+    if (isVirtualNmiDue(cpu, capability)) {
+      setVirtualInterrupt(cpu, VirtualInterrupt.nmi, VirtualInterrupt.nmiMask);
+      return interrupt(NMI, 'nmi');
+    }
+    if (!isVirtualInterruptDue(cpu, capability)) return undefined;
+    if (intercepts(Intercept1.VINTR)) return event(exitOf.VINTR);
+    setVirtualInterrupt(cpu, VirtualInterrupt.irq, 0);
+    return interrupt(controlOf(cpu, Control.interruptVector) & 0xff, 'external');
+  }
+
   function interrupt(vector: number, kind: 'nmi' | 'external'): VcpuExit | 'delivered' {
     return delivering(() => deliverInterrupt(machine, vector, kind));
   }
   function exception(vector: number, errorCode: number, address: bigint): VcpuExit | 'delivered' {
-    return delivering(() => deliverException(machine, vector, errorCode, address));
+    const during = faultDuring === 0 ? undefined : { event: faultDuring, error: 0 };
+    faultDuring = 0;
+    return delivering(() => deliverException(machine, vector, errorCode, address, during));
   }
 
   function delivering(deliver: () => 'delivered' | 'shutdown'): VcpuExit | 'delivered' {
@@ -517,6 +652,7 @@ export function createRunner(parts: RunnerParts): Runner {
         door.clear();
         return internalError();
       }
+      if (thrown instanceof GuestExit) return leave(thrown.exit);
       throw thrown;
     }
     noteAc();
@@ -525,7 +661,8 @@ export function createRunner(parts: RunnerParts): Runner {
 
   const internalError = (): VcpuExit => ({ reason: 'InternalError', suberror: DELIVERY_FAILED, data: [cpu.rip] });
 
-  function shutdown(cause: ShutdownCause): VcpuExit {
+  function shutdown(cause: ShutdownCause): VcpuExit | 'delivered' {
+    if (intercepts(Intercept1.SHUTDOWN)) return event(exitOf.SHUTDOWN);
     transit('shutdown', shutDown, { cause });
     return SHUTDOWN;
   }
@@ -533,8 +670,9 @@ export function createRunner(parts: RunnerParts): Runner {
   /** A halted vCPU wakes for what can be delivered. */
   const canWake = (): boolean =>
     isSmiDue() || (u32[PENDING_DEBUG]! | u32[PENDING_DEBUG + 1]!) !== 0
-    || ((u32[PENDING]! & Pending.nmi) !== 0 && cpu.nmiBlocked === 0)
-    || ((u32[PENDING]! & Pending.interrupt) !== 0 && (u32[FLAGS]! & IF) !== 0);
+    || ((u32[PENDING]! & Pending.nmi) !== 0 && acceptsNmi(u32, FILE))
+    || ((u32[PENDING]! & Pending.interrupt) !== 0 && acceptsInterrupt(u32, FILE))
+    || hasVirtualEvent(u32, FILE);
 
   // ── The loop ──
 
@@ -605,7 +743,18 @@ export function createRunner(parts: RunnerParts): Runner {
 
   /** Something is due before the next instruction, or right behind it. */
   function runAlone(budget: number): VcpuExit | undefined {
-    if (isInitDue()) begin();
+    if (isInitDue()) {
+      if (intercepts(Intercept1.INIT)) {
+        event(exitOf.INIT);
+        return undefined;
+      }
+      if ((cpu.vmCr & VM_CR_R_INIT) !== 0n) {
+        u32[PENDING]! &= ~Pending.init;
+        const due = exception(SX, INIT_REDIRECTED, 0n);
+        return due === 'delivered' ? undefined : due;
+      }
+      begin();
+    }
     if (u32[ACTIVITY] !== Activity.running) {
       if (u32[ACTIVITY] === Activity.shutdown) return SHUTDOWN;
       if (u32[ACTIVITY] === Activity.waitForSipi && irqchip?.hasStartup(place) === true) {
@@ -652,6 +801,12 @@ export function createRunner(parts: RunnerParts): Runner {
       case Stop.budget: case Stop.attention: return undefined;
       case Stop.userspace: return repeatAlone && !door.isOpen() ? undefined : door.exit();
       case Stop.fault: {
+        if (leaving !== undefined) {
+          const thrown = leaving;
+          leaving = undefined;
+          return resolve(thrown);
+        }
+        if (u32[FAULT_VECTOR]! >= NESTED_PAGE_FAULT) return resolve(nestedPageFault(cpu));
         const due = exception(u32[FAULT_VECTOR]!, u32[FAULT_CODE]!, u32[FAULT_VECTOR] === PF || u32[FAULT_VECTOR] === DB ? cpu.faultAddress : 0n);
         return due === 'delivered' ? undefined : due;
       }
@@ -667,7 +822,7 @@ export function createRunner(parts: RunnerParts): Runner {
   };
   const engine = parts.createEngine(services);
   return {
-    machine, engine, access, run, refresh, switched, icount, now,
+    machine, engine, access, run, refresh, switched, icount, now, hostTsc,
     setDoor(next) { door = next; },
     setIrqchip(chip, at) {
       irqchip = chip;

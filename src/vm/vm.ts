@@ -3,7 +3,6 @@
 // turn it is, so the order is the client's and a digest cannot depend on the tier.
 import { isCanonical, isLongMode } from '../cpu/controls.ts';
 import type { Engine, Services } from '../cpu/engine.ts';
-import { IF } from '../cpu/flags.ts';
 import { Activity, bindCpu, Pending, placeOf, RAM, resetCpu, VCPU_FILE, VCPU_FILE_SIZE, type Cpu, type FieldName } from '../cpu/state.ts';
 import { PAGE_SIZE } from '../memory/addresses.ts';
 import { checkSlot, createRam, hostOfPage, NORMAL_SPACE, PageFlag, pageOfEntry, type Ram, type Slot } from '../memory/ram.ts';
@@ -12,6 +11,7 @@ import { Reason } from '../memory/walk.ts';
 import { createCapabilities, type Capabilities } from '../model/capabilities.ts';
 import { createReference } from '../semantics/reference.ts';
 import { GuestFault } from '../system/machine.ts';
+import { acceptsInterrupt, acceptsNmi, hasVirtualEvent } from '../system/nested.ts';
 import { readMsr, writeMsr } from '../system/msrs.ts';
 import { createEngine } from '../wasm/index.ts';
 import { createDigests, digestText } from './digest.ts';
@@ -134,11 +134,13 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
 
   function isRunnable(slot: VcpuSlot): boolean {
     const activity = wordOf(slot, 'activity'), pending = wordOf(slot, 'pending');
-    const inSmm = wordOf(slot, 'smm') !== 0;
-    if (activity === Activity.running || ((pending & Pending.init) !== 0 && !inSmm)) return true;
+    const inSmm = wordOf(slot, 'smm') !== 0, takes = wordOf(slot, 'gif') !== 0;
+    if (activity === Activity.running || ((pending & Pending.init) !== 0 && !inSmm && takes)) return true;
     if (activity === Activity.waitForSipi) return irqchip?.hasStartup(slots.indexOf(slot)) === true;
-    return activity === Activity.halted && (((pending & Pending.smi) !== 0 && !inSmm) || (wordOf(slot, 'pendingDebug') !== 0)
-      || ((pending & Pending.nmi) !== 0 && wordOf(slot, 'nmiBlocked') === 0) || ((pending & Pending.interrupt) !== 0 && (wordOf(slot, 'rflagsSystem') & IF) !== 0));
+    const words = slot === active ? cpu.u32 : slot.words, base = slot === active ? VCPU_FILE >> 2 : 0;
+    return activity === Activity.halted && (((pending & Pending.smi) !== 0 && !inSmm && takes) || (wordOf(slot, 'pendingDebug') !== 0)
+      || ((pending & Pending.nmi) !== 0 && acceptsNmi(words, base)) || ((pending & Pending.interrupt) !== 0 && acceptsInterrupt(words, base))
+      || hasVirtualEvent(words, base));
   }
   now = runner.icount;
   const digests = createDigests(memory, cpu, ram, tlb.dropWrites);
@@ -219,7 +221,7 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
         wires: {
           raise(index, events) { setPending(index, 0, events); },
           lower(index, events) { setPending(index, events, 0); },
-          tsc: () => runner.machine.tsc(),
+          tsc: () => runner.hostTsc(),
           setCr8(value) { cpu.cr8 = value; },
         },
       });

@@ -279,7 +279,7 @@ describe('RSM', () => {
       const others: Readonly<Record<string, string>> = {
         'vmrun.efer.svme-clear': 'rsm.guest-without-svme', 'vmrun.dr6.high-bits': 'rsm.dr6-high-bits', 'vmrun.dr7.high-bits': 'rsm.dr7-high-bits',
         'vmrun.efer.long-mode-absent': 'efer.reserved', 'vmrun.long.paging-without-protection': 'cr0.paging-without-protection',
-        'vmrun.long.code-long-and-big': 'rsm.code-long-and-big',
+        'vmrun.long.code-long-and-big': 'rsm.code-long-and-big', 'vmrun.cr3.reserved': 'cr3.reserved',
       };
       const rows = new Set(resumeChecks.map(({ id }) => id));
       expect(stateChecks.map(({ id }) => others[id] ?? id).filter((id) => !rows.has(id))).toEqual([]);

@@ -101,7 +101,7 @@ const illegal: readonly (readonly [string, (view: DataView) => void, { features?
   ['vmrun.efer.svme-clear', save(Save.efer, BigInt(EFER.LME))],
   ['cr0.not-write-through-without-cache-disable', save(Save.cr0, 0xa0000011n)],
   ['cr0.high-bits', save(Save.cr0, 0x180000011n)],
-  ['cr3.reserved', save(Save.cr3, 1n << 48n)],
+  ['vmrun.cr3.reserved', save(Save.cr3, 1n << 48n)],
   ['cr4.reserved', save(Save.cr4, BigInt(CR4.PAE | CR4.PKE))],
   ['cr4.cet-without-write-protect', save(Save.cr4, BigInt(CR4.PAE | CR4.CET)), { features: ['svm', 'lm', 'pae', 'cet-ss'] }],
   ['vmrun.dr6.high-bits', save(Save.dr6, 1n << 32n)],

@@ -88,7 +88,10 @@ export const stateChecks: readonly Check<Entry>[] = [
   },
   shared('cr0.not-write-through-without-cache-disable'),
   shared('cr0.high-bits'),
-  shared('cr3.reserved'),
+  {
+    id: 'vmrun.cr3.reserved', what: 'A CR3 bit above the physical address size is set.', reference: 'APM Vol. 2, 15.5.1: any MBZ bit of CR3',
+    holds: ({ control }, capability) => control.cr3 < limitOf(capability),
+  },
   shared('cr4.reserved'),
   shared('cr4.cet-without-write-protect'),
   { id: 'vmrun.dr6.high-bits', what: 'DR6 bits 63:32 are not zero.', reference: 'APM Vol. 2, 15.5.1', holds: ({ dr6 }) => dr6 >> 32n === 0n },

@@ -1,7 +1,7 @@
 // #VMEXIT: the guest's state and the reason go to the VMCB, and the host's state comes back (APM Vol. 2, 15.6). `vm/run.ts` calls this for
 // every intercept; whether one applies was decided before.
-import { CR0, CR4, DR7_FIXED, EFER } from '../../cpu/controls.ts';
-import { flagFields, rflagsOf } from '../../cpu/flags.ts';
+import { CR0, CR4, DR6, DR7_FIXED, EFER } from '../../cpu/controls.ts';
+import { flagFields, rflagsOf, TF } from '../../cpu/flags.ts';
 import { Activity } from '../../cpu/state.ts';
 import type { VcpuState } from '../../cpu/vcpu-state.ts';
 import type { Context, TransitionOutcome } from '../outcome.ts';
@@ -90,7 +90,8 @@ function loadHost(before: VcpuState, nestedPaging: boolean): VcpuState {
     draft.guestMode = 0;
     draft.activity = Activity.running;
     draft.interruptShadow = 0;
-    draft.pendingDebug = 0n;
+    // "Setting host RFLAGS.TF causes a #DB trap after the VMRUN completes on the host side" (APM Vol. 2, 15.5.1).
+    draft.pendingDebug = (rflagsSystem & TF) !== 0 ? BigInt(DR6.BS) : 0n;
     draft.vmcbAddress = 0n;
     words.fill(0, NESTED_WORD, NESTED_WORD + 0x100);
     words.fill(0, HOST_WORD, HOST_WORD + 0x100);
