@@ -6,6 +6,7 @@ import { amd } from './cpus/amd.ts';
 import { intel } from './cpus/intel.ts';
 import { others } from './cpus/others.ts';
 import { featureAliases, featureRows, msrFeatures, requirements, support, type CpuidRegister, type FeatureName } from './features.ts';
+import { components, EXTENDED } from './xstate.ts';
 
 /** The wish for a CPU cannot be met; `advice` says what to write instead. */
 export class ModelError extends Error {
@@ -275,6 +276,30 @@ function raiseMaxima(head: ReturnType<typeof parseHead>, rows: Rows, claimed: Re
   }
 }
 
+const XSTATE_LEAF = 0xd;
+/** Leaf 0DH says of the components of the claimed features, and of no others, how long they are and where they stand: as the model has it, or
+ * as its vendor has it. EBX of sub-leaves 0 and 1 follows XCR0 and IA32_XSS and is filled in when the guest asks. */
+function writeComponents(rows: Rows, claimed: ReadonlySet<string>, vendor: Vendor): void {
+  if (!claimed.has('xsave')) return;
+  const own = rows.get(XSTATE_LEAF) ?? new Map<number, [number, number, number, number]>();
+  const leaves: typeof own = new Map();
+  rows.set(XSTATE_LEAF, leaves);
+  const first = rowAt(rows, XSTATE_LEAF, 0), second = rowAt(rows, XSTATE_LEAF, 1);
+  first[0] = 3;
+  first[2] = EXTENDED;
+  second[0] = own.get(1)?.[0] ?? 0;
+  for (const { index, features, supervisor, length, offset } of components) {
+    if (!features.some((feature) => claimed.has(feature)) || (supervisor && !claimed.has('xsaves'))) continue;
+    const [size, at] = own.get(index) ?? [length, isAmd(vendor) ? offset.amd : offset.intel];
+    leaves.set(index, [size, at, supervisor ? 1 : 0, 0]);
+    if (supervisor) second[2] |= 1 << index;
+    else {
+      first[0] |= 1 << index;
+      first[2] = Math.max(first[2], at + size);
+    }
+  }
+}
+
 /** The numbers of leaf 80000008.EAX: physical and linear width. */
 function writeWidths(rows: Rows, present: ReadonlySet<string>, physicalBits: number | undefined): void {
   const row = rows.get(0x80000008)?.get(0);
@@ -305,6 +330,7 @@ export function resolveModel(spec: string): Model {
   addNames(rows, head, vendor);
   writeFeatureBits(rows, claimed, vendor);
   for (const [leaf, owner] of Object.entries(leafOwner)) if (!claimed.has(owner)) rows.delete(Number(leaf));
+  writeComponents(rows, claimed, vendor);
   writeWidths(rows, present, wish.physicalBits);
   return { name, vendor, brand: head.brand, rows, maxBasicLeaf: head.maxBasic, maxExtendedLeaf: head.maxExtended, present, claimed, masked };
 }

@@ -78,6 +78,7 @@ const table: Readonly<Record<string, Entry>> = {
   // MMX and SSE.
   ...sse,
   EMMS: system, LDMXCSR: system, STMXCSR: system, FXSAVE: system, FXRSTOR: system, MASKMOVQ: system, MASKMOVDQU: system,
+  XSAVE: system, XSAVEOPT: system, XSAVEC: system, XSAVES: system, XRSTOR: system, XRSTORS: system,
 
   // Known by name only.
   XABORT: withFeature('rtm'), XBEGIN: withFeature('rtm'), XEND: withFeature('rtm'), XTEST: withFeature('rtm'),

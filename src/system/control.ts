@@ -16,6 +16,7 @@ import {
   writeOperand, writeWord,
 } from './operand.ts';
 import { requirePrivilege0 } from './segment-load.ts';
+import { enabledInUse } from './xsave.ts';
 
 // ── State and change ──
 
@@ -214,9 +215,8 @@ export function getExtendedControl(machine: Machine): Done {
   const { cpu, capability } = machine;
   requireExtendedControl(cpu);
   const index = low32(cpu, 1);
-  // XCR0 and the in-use bitmap are the same while every component counts as in use.
   if (index !== 0 && !(index === 1 && capability.has('xgetbv1'))) throw generalProtection();
-  setPair(cpu, cpu.xcr0);
+  setPair(cpu, index === 0 ? cpu.xcr0 : enabledInUse(cpu));
   retire(cpu);
   return Done.next;
 }

@@ -1,4 +1,4 @@
-// The system instructions: mnemonic to function. `vm/run.ts` calls `executeSystem` for every instruction whose meaning says `system`. A
+// The system instructions: mnemonic to function. `vm/run.ts` asks `systemInstruction` for every instruction whose meaning says `system`. A
 // function throws GuestFault before anything is committed; when it returns, RIP is where execution goes on.
 import type { Instruction } from '../isa/instruction.ts';
 import type { Done } from '../cpu/engine.ts';
@@ -30,8 +30,9 @@ import {
 import { operandAt } from './operand.ts';
 import { callHypervisor, invalidateGuestPage, loadState, saveState, setGlobalInterrupts } from './svm.ts';
 import { emptyMmx, loadMxcsr, restoreExtended, saveExtended, storeMasked, storeMxcsr } from './vector.ts';
+import { restore, saveCompacted, saveOptimized, saveStandard } from './xsave.ts';
 
-type SystemInstruction = (machine: Machine, instruction: Instruction) => Done;
+export type SystemInstruction = (machine: Machine, instruction: Instruction) => Done;
 
 const moveSegment: SystemInstruction = (machine, instruction) => {
   const destination = operandAt(instruction, 0);
@@ -69,6 +70,7 @@ export const systemInstructions: Readonly<Record<string, SystemInstruction>> = {
 
   // Vectors
   EMMS: emptyMmx, LDMXCSR: loadMxcsr, STMXCSR: storeMxcsr, FXSAVE: saveExtended, FXRSTOR: restoreExtended, MASKMOVQ: storeMasked, MASKMOVDQU: storeMasked,
+  XSAVE: saveStandard, XSAVEOPT: saveOptimized, XSAVEC: saveCompacted, XSAVES: saveCompacted, XRSTOR: restore, XRSTORS: restore,
 
   // Ports
   IN: input, OUT: output, INS: inputString, OUTS: outputString,
@@ -82,9 +84,10 @@ export const systemInstructions: Readonly<Record<string, SystemInstruction>> = {
   VMRUN: undefinedInstruction,
 };
 
-/** Does one system instruction; `cpu.nextRip` is behind it. */
-export function executeSystem(machine: Machine, instruction: Instruction): Done {
-  const execute = systemInstructions[instruction.mnemonic];
-  if (execute === undefined) throw new Error(`${instruction.mnemonic} is not a system instruction`);
-  return execute(machine, instruction);
+/** The function that does a system instruction; `cpu.nextRip` is behind it. */
+export function systemInstruction({ mnemonic }: Instruction): SystemInstruction {
+  const execute = systemInstructions[mnemonic];
+  if (execute === undefined) throw new Error(`${mnemonic} is not a system instruction`);
+  return execute;
 }
+export const executeSystem: SystemInstruction = (machine, instruction) => systemInstruction(instruction)(machine, instruction);

@@ -141,6 +141,19 @@ const machineCheckStatus: Check = (machine, value) => {
   if (value !== 0n && !(isAmd(machine) && (machine.cpu.u64[placeOfMsr('hwcr')]! & HWCR_STATUS_WRITE_ENABLE) !== 0n)) refuse();
 };
 
+const canonicalDword = both(canonical, only(~3n));
+/** Of U_CET and S_CET: SH_STK_EN and WR_SHSTK_EN; with branch tracking ENDBR_EN, LEG_IW_EN, NO_TRACK_EN, SUPPRESS_DIS, SUPPRESS, TRACKER and the
+ * address of the legacy bitmap (SDM Vol. 1, 17.1.3; APM Vol. 2, 18.4). */
+const CET_SHADOW_STACK = 3n, CET_BRANCH_TRACKING = ~0x3c3n, CET_TRACKER = 0xc00n;
+const cetControl: Check = (machine, value) => {
+  const { capability } = machine;
+  only((capability.has('cet-ss') ? CET_SHADOW_STACK : 0n) | (capability.has('cet-ibt') ? CET_BRANCH_TRACKING : 0n))(machine, value);
+  if ((value & CET_TRACKER) === CET_TRACKER) refuse();
+  canonical(machine, value & ~0xfffn);
+};
+/** What MSR writes and XRSTORS ask of the values of CET. */
+export const checkCet = { control: cetControl, pointer: canonicalDword } as const;
+
 const xssSupported = ({ capability }: Machine): bigint => {
   const [, , low, high] = capability.cpuid(0xd, 1);
   return BigInt(high >>> 0) << 32n | BigInt(low >>> 0);
@@ -214,12 +227,12 @@ export const msrRows: readonly MsrRow[] = [
   ...[Msr.LAST_BRANCH_FROM, Msr.LAST_BRANCH_TO, Msr.LAST_INT_FROM, Msr.LAST_INT_TO]
     .map((index, place) => row(index, ['LastBranchFromIP', 'LastBranchToIP', 'LastExceptionFromIP', 'LastExceptionToIP'][place]!, [], slot('lastBranch', place))),
 
-  row(Msr.U_CET, 'U_CET', shadowStack, field('uCet', only(0xffffffffffffffffn))),
-  row(Msr.S_CET, 'S_CET', shadowStack, field('sCet')),
-  row(Msr.PL0_SSP, 'PL0_SSP', ['cet-ss'], field('pl0Ssp', both(canonical, only(~3n)))),
-  row(Msr.PL1_SSP, 'PL1_SSP', ['cet-ss'], field('pl1Ssp', both(canonical, only(~3n)))),
-  row(Msr.PL2_SSP, 'PL2_SSP', ['cet-ss'], field('pl2Ssp', both(canonical, only(~3n)))),
-  row(Msr.PL3_SSP, 'PL3_SSP', ['cet-ss'], field('pl3Ssp', both(canonical, only(~3n)))),
+  row(Msr.U_CET, 'U_CET', shadowStack, field('uCet', cetControl)),
+  row(Msr.S_CET, 'S_CET', shadowStack, field('sCet', cetControl)),
+  row(Msr.PL0_SSP, 'PL0_SSP', ['cet-ss'], field('pl0Ssp', canonicalDword)),
+  row(Msr.PL1_SSP, 'PL1_SSP', ['cet-ss'], field('pl1Ssp', canonicalDword)),
+  row(Msr.PL2_SSP, 'PL2_SSP', ['cet-ss'], field('pl2Ssp', canonicalDword)),
+  row(Msr.PL3_SSP, 'PL3_SSP', ['cet-ss'], field('pl3Ssp', canonicalDword)),
   row(Msr.INT_SSP_TAB, 'INTERRUPT_SSP_TABLE', ['cet-ss'], field('interruptSspTable', canonical)),
   row(Msr.XSS, 'XSS', ['xsaves'], field('xss', (machine, value) => only(xssSupported(machine))(machine, value))),
 

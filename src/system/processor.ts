@@ -13,6 +13,7 @@ import type { Machine } from './machine.ts';
 import { generalProtection, invalidOpcode, linearOf, operandAt, readRegister, retire, Vector, writeOperand } from './operand.ts';
 import { DS } from '../cpu/segments.ts';
 import { requirePrivilege0 } from './segment-load.ts';
+import { layoutOf } from './xsave.ts';
 
 const RAX = 0, RCX = 1;
 const low32 = (cpu: Cpu, number: number): number => Number(readRegister(cpu, number, 32));
@@ -26,18 +27,6 @@ const withBit = (value: number, bit: number, on: boolean): number => (on ? value
 /** The x2APIC ID register; 0 where there is no local APIC in the machine. */
 const apicId = (machine: Machine): number => Number((machine.apicRead?.(0x802) ?? 0n) & 0xffffffffn);
 
-/** Size of an XSAVE area for a set of components (APM Vol. 2, 11.5.2; SDM Vol. 1, 13.4). */
-function saveAreaSize({ capability }: Machine, components: bigint, compacted: boolean): number {
-  let size = 576;
-  for (let component = 2; component < 63; component++) {
-    if ((components >> BigInt(component) & 1n) === 0n) continue;
-    const [length, offset, flags] = capability.cpuid(0xd, component);
-    if (!compacted) size = Math.max(size, offset + length);
-    else size = (flags & 2 ? size + 63 & ~63 : size) + length;
-  }
-  return size;
-}
-
 const dynamicLeaves: Readonly<Record<number, Dynamic>> = {
   0x1: (machine, [eax, ebx, ecx, edx]) => [
     eax, (ebx & 0xffffff | apicId(machine) << 24) >>> 0,
@@ -49,8 +38,8 @@ const dynamicLeaves: Readonly<Record<number, Dynamic>> = {
   0xb: (machine, [eax, ebx, ecx]) => [eax, ebx, ecx, apicId(machine)],
   0xd: (machine, [eax, ebx, ecx, edx], subleaf) => {
     const { cpu } = machine;
-    if (subleaf === 0 && eax !== 0) return [eax, saveAreaSize(machine, cpu.xcr0, false), ecx, edx];
-    if (subleaf === 1 && (eax & 0xa) !== 0) return [eax, saveAreaSize(machine, cpu.xcr0 | cpu.xss, true), ecx, edx];
+    if (subleaf === 0 && eax !== 0) return [eax, layoutOf(machine, cpu.xcr0, false).length, ecx, edx];
+    if (subleaf === 1 && (eax & 0xa) !== 0) return [eax, layoutOf(machine, cpu.xcr0 | cpu.xss, true).length, ecx, edx];
     return [eax, ebx, ecx, edx];
   },
   0x1f: (machine, [eax, ebx, ecx]) => [eax, ebx, ecx, apicId(machine)],
