@@ -3,12 +3,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { list, table, type Column } from '../src/cli/text.ts';
 import { geometricMean, measure, median, type Measured } from './bench/measure.ts';
 import { findPeers } from './bench/peers.ts';
 import { allPhases, checksums, cliffs, computePhases, type Phase } from './bench/phases.ts';
 import { inProject, retro } from './project.ts';
+import { naturalOf, parseOptions, wordsOf } from './usage.ts';
 
 const help = `npm run bench -- [options]
 
@@ -22,7 +22,7 @@ const help = `npm run bench -- [options]
   --json FILE     write everything as JSON
 `;
 
-const { values } = parseArgs({
+const { values } = parseOptions('bench', {
   options: {
     phases: { type: 'string' }, shift: { type: 'string', default: '0' }, tiers: { type: 'string', default: 'interpreter,translator' },
     peers: { type: 'string', default: 'qemu,bochs,v86' }, repeat: { type: 'string', default: '3' }, bits: { type: 'string', default: '64' },
@@ -34,8 +34,11 @@ if (values.help) {
   process.exit(0);
 }
 
-const words = (text: string): string[] => text === 'none' ? [] : text.split(',').filter((word) => word !== '');
-const shift = Number(values.shift), repeat = Number(values.repeat);
+const tierNames = wordsOf('bench', '--tiers', values.tiers, ['interpreter', 'translator', 'auto', 'reference']);
+const peerNames = wordsOf('bench', '--peers', values.peers, ['qemu', 'qemu-icount', 'bochs', 'v86']);
+const phases = (values.phases === undefined ? allPhases : wordsOf('bench', '--phases', values.phases, allPhases)) as readonly Phase[];
+const shift = naturalOf('bench', '--shift', values.shift), repeat = naturalOf('bench', '--repeat', values.repeat, 1);
+wordsOf('bench', '--bits', values.bits, ['32', '64']);
 const imageOf = (bits: string | number): string => inProject(`tests/programs/bench/out/bench${bits}.elf`);
 const workFolder = mkdtempSync(join(tmpdir(), 'retrovisor-bench-'));
 process.on('exit', () => rmSync(workFolder, { recursive: true, force: true }));
@@ -58,13 +61,12 @@ function ourRunner(name: string, ...flags: string[]): Runner {
     },
   };
 }
-const tiers = words(values.tiers).map((tier) => ourRunner(tier, '--tier', tier));
-const peers: Runner[] = findPeers(words(values.peers), workFolder).map((peer) => ({
+const tiers = tierNames.map((tier) => ourRunner(tier, '--tier', tier));
+const peers: Runner[] = findPeers(peerNames, workFolder).map((peer) => ({
   name: peer.name, bits: peer.longMode ? values.bits : '32',
   run: (options) => peer.run(imageOf(peer.longMode ? values.bits : 32), options),
 }));
 const runners = [...tiers, ...peers];
-const phases = (values.phases ? words(values.phases) : allPhases) as Phase[];
 
 const progress = (text: string): void => {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);

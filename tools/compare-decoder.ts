@@ -2,9 +2,10 @@
 // npx tsx tools/compare-decoder.ts [cases per mode] [seed] [kinds, separated by commas]
 import type { CodeSize } from '../src/isa/instruction.ts';
 import { compareCells, fillCells, randomSource } from '../tests/isa/iced.ts';
+import { naturalOf, wordsOf } from './usage.ts';
 
-const casesPerMode = Number(process.argv[2] ?? 1_000_000), seed = Number(process.argv[3] ?? 1);
-const kinds = process.argv[4]?.split(',');
+const casesPerMode = naturalOf('compare-decoder', 'cases per mode', process.argv[2] ?? '1000000', 1), seed = naturalOf('compare-decoder', 'seed', process.argv[3] ?? '1');
+const kinds = process.argv[4] === undefined ? undefined : wordsOf('compare-decoder', 'kinds', process.argv[4], ['plain', '0f', '0f38', '0f3a', 'vex', 'raw']);
 const cellsPerBatch = 4096;
 for (const mode of [64, 32, 16] as CodeSize[]) {
   const next = randomSource(seed * 3 + mode);

@@ -2,13 +2,13 @@
 // in a clear error or in a run of bounded length, and never in a crash, a hang, an exception of our own, or memory above a bound.
 // Cases depend on the seed and their number only, so that any of them can be repeated alone (--first N --cases 1).
 import { readFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { createKvm } from '../src/kvm/system.ts';
 import type { Tier } from '../src/kvm/api.ts';
 import { assemble, type Machine } from '../src/replay/machine.ts';
 import { DEFAULT_MODEL } from '../src/model/models.ts';
 import { inProject } from './project.ts';
+import { naturalOf, parseOptions, wordsOf } from './usage.ts';
 
 const images = ['tests/programs/bench/out/bench64.elf', 'tests/programs/bench/out/bench32.elf', 'tests/programs/out/exceptions.elf'];
 const RAM_BYTES = 16 << 20, INSTRUCTIONS = 3000n;
@@ -121,16 +121,19 @@ function start(share: Share): Promise<Record<string, number>> {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
+  const { values } = parseOptions('fuzz-images', {
     options: {
       cases: { type: 'string', default: '100000' }, seed: { type: 'string', default: '1' }, first: { type: 'string', default: '0' },
-      tier: { type: 'string', default: 'interpreter' }, threads: { type: 'string', default: '2' },
+      tier: { type: 'string', default: 'interpreter' }, threads: { type: 'string', default: '2' }, help: { type: 'boolean', default: false },
     },
   });
-  const cases = Number(values.cases), threads = Math.min(Number(values.threads), cases), seed = Number(values.seed), began = performance.now();
+  if (values.help) return void process.stdout.write('node dist/tools/fuzz-images.js [--cases N] [--seed N] [--first N] [--tier TIER] [--threads N]\n');
+  const number = (option: 'cases' | 'seed' | 'first' | 'threads', least: number): number => naturalOf('fuzz-images', `--${option}`, values[option], least);
+  wordsOf('fuzz-images', '--tier', values.tier, ['interpreter', 'translator', 'auto', 'reference']);
+  const cases = number('cases', 1), threads = Math.min(number('threads', 1), cases), seed = number('seed', 0), firstCase = number('first', 0), began = performance.now();
   const shares = Array.from({ length: threads }, (_, index): Share => {
     const first = Math.floor(cases * index / threads);
-    return { first: Number(values.first) + first, cases: Math.floor(cases * (index + 1) / threads) - first, seed, tier: values.tier as Tier, at: new SharedArrayBuffer(4) };
+    return { first: firstCase + first, cases: Math.floor(cases * (index + 1) / threads) - first, seed, tier: values.tier as Tier, at: new SharedArrayBuffer(4) };
   });
   const total: Record<string, number> = {};
   for (const ends of await Promise.all(shares.map(start))) for (const [end, count] of Object.entries(ends)) total[end] = (total[end] ?? 0) + count;

@@ -4,7 +4,6 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { openJournal } from '../journal/store.ts';
 import type { MachineHeader } from '../journal/header.ts';
 import { breathe } from '../src/host/clock.ts';
@@ -15,6 +14,7 @@ import { record } from '../src/replay/record.ts';
 import { verify } from '../src/replay/verify.ts';
 import { table } from '../src/cli/text.ts';
 import { missing, modelOf, parseConfig, ramOf, type Entry } from './kvm-unit-tests/config.ts';
+import { naturalOf, parseOptions, refuse, wordsOf } from './usage.ts';
 
 const help = `npm run kvm-unit-tests -- FOLDER [NAME…] [options]
 
@@ -27,7 +27,7 @@ const help = `npm run kvm-unit-tests -- FOLDER [NAME…] [options]
   --output          print what the guests print
   --json            the table as JSON
 `;
-const { values, positionals } = parseArgs({
+const { values, positionals } = parseOptions('kvm-unit-tests', {
   allowPositionals: true,
   options: {
     tier: { type: 'string', default: 'auto' }, timeout: { type: 'string' }, qemu: { type: 'boolean', default: false }, verify: { type: 'boolean', default: false },
@@ -35,15 +35,15 @@ const { values, positionals } = parseArgs({
   },
 });
 const [folder, ...names] = positionals;
-if (values.help || folder === undefined) {
+if (values.help) {
   process.stdout.write(help);
-  process.exit(values.help ? 0 : 2);
+  process.exit(0);
 }
+if (folder === undefined) refuse('kvm-unit-tests', 'Name the folder x86 of a built kvm-unit-tests; --help shows what else it takes.');
+wordsOf('kvm-unit-tests', '--tier', values.tier, ['auto', 'interpreter', 'translator', 'reference']);
+if (values.timeout !== undefined) naturalOf('kvm-unit-tests', '--timeout', values.timeout, 1);
 const configuration = [join(folder, 'unittests.cfg'), join(folder, '../x86/unittests.cfg')].find(existsSync);
-if (configuration === undefined) {
-  process.stderr.write(`There is no unittests.cfg in ${folder}. Give the folder x86 of a built kvm-unit-tests.\n`);
-  process.exit(2);
-}
+if (configuration === undefined) refuse('kvm-unit-tests', `There is no unittests.cfg in ${folder}; name the folder x86 of a built kvm-unit-tests.`);
 
 type Word = 'PASS' | 'FAIL' | 'SKIP' | 'TIMEOUT';
 interface Result { readonly word: Word; readonly reason: string; readonly subtests: string; readonly seconds: number; readonly instructions: number }

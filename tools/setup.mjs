@@ -19,9 +19,9 @@ const programs = {
   retro: ['dist/src/cli/main.js'],
 };
 
-function fail(message) {
+function fail(message, code = 1) {
   process.stderr.write(`retrovisor: ${message}\n`);
-  process.exit(1);
+  process.exit(code);
 }
 
 function run(command, args, what, environment = {}) {
@@ -96,7 +96,7 @@ async function build() {
 
 const [name = '', ...args] = process.argv.slice(2);
 if (name !== 'install' && name !== 'build' && !Object.hasOwn(programs, name)) {
-  fail(`there is no "${name}" to run; try one of: install, build, ${Object.keys(programs).join(', ')}.`);
+  fail(`there is no "${name}" to run; try one of: install, build, ${Object.keys(programs).join(', ')}.`, 2);
 }
 install();
 if (name !== 'install' && !isBuilt()) await build();

@@ -23,7 +23,7 @@ async function recordSample(): Promise<Run> {
   say(`\nRecording ${image} ${options.join(' ')}\n\n`);
   const progress = createProgress('recording');
   const run = await runGuest({
-    journal, machine: machineOf({ option: () => undefined }), tier: 'auto', image, arguments: options, serialInput: undefined, until: undefined,
+    journal, machine: machineOf({ option: () => undefined, all: () => [] }), tier: 'auto', image, arguments: options, serialInput: undefined, until: undefined,
     onOutput(text) {
       progress.clear();
       process.stdout.write(text);

@@ -2,10 +2,10 @@
 // code is 0 when every case that was run agrees in every reading that was run, 1 when one differs, 2 when the command line is wrong.
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { grouped, table, type Column } from '../src/cli/text.ts';
 import { createCapabilities } from '../src/model/capabilities.ts';
 import { createBench, readForms, readingNames, runCase, type Bench, type Case, type Form, type Reading } from './native-vectors.ts';
+import { parseOptions, refuse } from './usage.ts';
 
 const usage = `npm run vectors -- DIR [options]
 
@@ -29,22 +29,30 @@ interface Tally {
 }
 interface Family { readonly name: string; cases: number; readonly tallies: Record<string, Tally> }
 
-function fail(message: string): never {
-  process.stderr.write(`vectors: ${message}\n\n${usage}`);
-  process.exit(2);
-}
+const fail = (message: string): never => refuse('vectors', message);
 
-const { values, positionals } = readArguments();
-const folder = positionals[0] ?? fail('which folder holds the vectors?');
-if (!existsSync(folder)) fail(`there is no folder ${folder}`);
+const { values, positionals } = parseOptions('vectors', {
+  allowPositionals: true,
+  options: {
+    family: { type: 'string' }, reading: { type: 'string' }, mode: { type: 'string' }, cpu: { type: 'string', default: 'EPYC-Genoa' },
+    all: { type: 'boolean', default: false }, json: { type: 'boolean', default: false }, help: { type: 'boolean', default: false },
+  },
+});
+if (values.help) {
+  process.stdout.write(usage);
+  process.exit(0);
+}
+const folder = positionals[0] ?? fail('Name the folder that holds the vectors; --help shows what else it takes.');
+if (positionals.length > 1) fail(`One folder at a time, not "${positionals[1]}" as well.`);
+if (!existsSync(folder)) fail(`There is no folder ${folder}; check the path.`);
 const chosen = (text: string | undefined, all: readonly string[], what: string): readonly string[] => {
   const names = text?.split(',') ?? all;
-  for (const name of names) if (!all.includes(name)) fail(`there is no ${what} ${name}; there are ${all.join(', ')}`);
+  for (const name of names) if (!all.includes(name)) fail(`There is no ${what} ${name}; there are ${all.join(', ')}.`);
   return names;
 };
 const suffix = '.jsonl.gz';
 const names = chosen(values.family, readdirSync(folder).filter(name => name.endsWith(suffix)).map(name => name.slice(0, -suffix.length)).sort(), 'family');
-if (names.length === 0) fail(`${folder} holds no file that ends in ${suffix}`);
+if (names.length === 0) fail(`${folder} holds no file that ends in ${suffix}; name a folder of vectors.`);
 const modes = chosen(values.mode, ['64', '32', '16'], 'mode').map(Number);
 
 const chosenReadings = chosen(values.reading, readingNames, 'reading') as readonly Reading[];
@@ -55,20 +63,6 @@ const differing = families.some(({ tallies }) => Object.values(tallies).some(tal
 if (values.json) process.stdout.write(`${JSON.stringify({ agrees: !differing, readings: chosenReadings, families }, undefined, 1)}\n`);
 else print();
 process.exitCode = differing ? 1 : 0;
-
-function readArguments() {
-  try {
-    return parseArgs({
-      allowPositionals: true,
-      options: {
-        family: { type: 'string' }, reading: { type: 'string' }, mode: { type: 'string' }, cpu: { type: 'string', default: 'EPYC-Genoa' },
-        all: { type: 'boolean', default: false }, json: { type: 'boolean', default: false },
-      },
-    });
-  } catch (error) {
-    return fail((error as Error).message);
-  }
-}
 
 function runFamily(name: string): Family {
   const family: Family = { name, cases: 0, tallies: {} };

@@ -22,7 +22,8 @@ function checkChoice(option: Option, value: string): string {
 }
 
 export function parseArguments(commandName: string, command: Command, words: readonly string[]): Input {
-  const operands: string[] = [], values = new Map<string, string>();
+  const operands: string[] = [], values = new Map<string, string[]>();
+  const give = (name: string, value: string): void => { values.set(name, [...values.get(name) ?? [], value]); };
   for (let at = 0; at < words.length; at++) {
     const word = words[at]!;
     if (word === '--') {
@@ -42,19 +43,19 @@ export function parseArguments(commandName: string, command: Command, words: rea
     const option = findOption(name, command, commandName);
     if (option.value === undefined) {
       if (attached !== undefined) throw new UsageError(`${option.name} takes no value.`, `Write just ${option.name}.`);
-      values.set(option.name, '');
+      give(option.name, '');
       continue;
     }
     const value = attached ?? words[++at];
     if (value === undefined) throw new UsageError(`${option.name} needs a value.`, `Write ${option.name} ${option.value}.`);
-    values.set(option.name, checkChoice(option, value));
+    give(option.name, checkChoice(option, value));
   }
   const [least, most] = command.operands;
   if (operands.length < least || operands.length > most) {
     throw new UsageError(operands.length < least ? `retro ${commandName} needs more than that.` : `retro ${commandName} takes nothing called "${operands[most]}".`,
       `Write: retro ${commandName} ${command.usage}`);
   }
-  return { operands, option: (name) => values.get(name), has: (name) => values.has(name) };
+  return { operands, option: (name) => values.get(name)?.at(-1), all: (name) => values.get(name) ?? [], has: (name) => values.has(name) };
 }
 
 const units: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };

@@ -8,6 +8,8 @@ export interface Option {
   readonly short?: string;
   /** What stands for the value in the help text; without it the option is a switch. */
   readonly value?: string;
+  /** It may be given again, and every value counts; otherwise the last one does. */
+  readonly repeats?: true;
   /** The only values allowed. */
   readonly choices?: readonly string[];
   readonly help: string;
@@ -34,6 +36,8 @@ export interface Input {
   readonly operands: readonly string[];
   /** The value of an option, or undefined. */
   option(name: string): string | undefined;
+  /** Every value of an option that may be given again. */
+  all(name: string): readonly string[];
   /** Whether a switch was given. */
   has(name: string): boolean;
 }

@@ -1,5 +1,6 @@
 // `retro info`: what a journal holds. Reading every event once also checks the whole chain of digests, so what it prints is intact.
 import { openJournal, type Journal } from '../../journal/store.ts';
+import { profileOf } from '../model/behaviours.ts';
 import { fileSize } from '../host/files.ts';
 import { writeOutput } from '../host/terminal.ts';
 import { Exit, type Command } from './command.ts';
@@ -26,14 +27,14 @@ function summarise(journal: Journal): Summary {
 
 function show(journal: Journal, size: number): void {
   const { header } = journal, { kinds, ended, digest } = summarise(journal);
-  const behaviours = Object.entries(header.behaviours).map(([id, value]) => `${id}=${value}`).join(' ');
+  const profile = profileOf(header.behaviours), behaviours = Object.entries(header.behaviours).map(([id, value]) => `${id}=${value}`).join(' ');
   writeOutput(list([
     ['journal', `${journal.path}, ${bytes(size)}, format ${journal.format}, engine ${header.engine}`],
     ['recorded', `${header.created}, ${journal.complete ? 'complete' : 'cut short: usable up to its last event'}`],
     ...header.images.map(({ name, role, bytes: length, digest: sha256 }) => [role, `${name}, ${bytes(length)}, SHA-256 ${sha256}`] as const),
     ['command line', header.commandLine],
     ['CPU', `${header.model}, ${header.cpuCount} vCPU${header.cpuCount === 1 ? '' : `s in turns of ${grouped(header.quantum)} instructions`}, TSC ${grouped(header.tscKhz)} kHz`],
-    ...(behaviours === '' ? [] : [['behaviours', behaviours] as const]),
+    ...(behaviours === '' ? [] : [['behaviours', profile === undefined ? behaviours : `profile ${profile}: ${behaviours}`] as const]),
     ['memory', bytes(header.ramBytes)],
     ['seed', `0x${header.seed.toString(16)}`],
     ['instructions', grouped(journal.instructions)],

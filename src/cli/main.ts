@@ -13,6 +13,7 @@ const commands: Readonly<Record<string, { readonly summary: string; load(): Prom
   verify: { summary: 'replay a journal in both tiers and compare every digest', load: () => import('./verify.ts') },
   info: { summary: 'what a journal holds: machine, run, size', load: () => import('./info.ts') },
   events: { summary: 'the events of a journal', load: () => import('./events.ts') },
+  behaviours: { summary: 'where processors and versions of KVM differ, with sources; profiles', load: () => import('./behaviours.ts') },
   models: { summary: 'the CPU models, or what one of them has', load: () => import('./models.ts') },
 };
 const names = Object.keys(commands);

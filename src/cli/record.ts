@@ -15,6 +15,7 @@ import { drawSeed } from '../host/random.ts';
 import { onInterrupt } from '../host/signals.ts';
 import { readInput, writeError, writeOutput } from '../host/terminal.ts';
 import { parseInteger, parseSize, UsageError } from './arguments.ts';
+import { behaviourOptions, chosenBehaviours } from './behaviour-options.ts';
 import { Exit, type Command, type Input } from './command.ts';
 import { createProgress } from './progress.ts';
 import { bytes, duration, grouped, json, list, mips } from './text.ts';
@@ -101,9 +102,9 @@ async function runOnly({ machine: header, tier, serialInput, until, onOutput, on
 const TSC_KHZ = 1_000_000, QUANTUM = 100_000;
 
 /** The machine that the options ask for. */
-export const machineOf = (input: Pick<Input, 'option'>): MachineHeader => ({
+export const machineOf = (input: Pick<Input, 'option' | 'all'>): MachineHeader => ({
   model: input.option('--cpu') ?? DEFAULT_MODEL,
-  behaviours: {},
+  behaviours: chosenBehaviours(input),
   seed: input.option('--seed') === undefined ? drawSeed() : parseInteger('--seed', input.option('--seed')!),
   ramBytes: parseSize('--memory', input.option('--memory') ?? '256M'),
   cpuCount: 1, quantum: QUANTUM, tscKhz: TSC_KHZ,
@@ -168,6 +169,7 @@ export const command: Command = {
     { name: '--force', short: '-f', help: 'replace a journal of that name' },
     { name: '--no-journal', help: 'only run: nothing is kept' },
     { name: '--cpu', value: 'MODEL', help: `the CPU, with features added and removed: EPYC-Milan,-smep (${DEFAULT_MODEL}; retro models lists them)` },
+    ...behaviourOptions,
     { name: '--memory', short: '-m', value: 'SIZE', help: 'RAM: 64M, 1G (256M)' },
     { name: '--input', value: 'TEXT', help: 'what arrives on the serial port' },
     { name: '--input-file', value: 'FILE', help: 'the same from a file; - is standard input' },

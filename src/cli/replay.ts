@@ -6,6 +6,7 @@ import type { Tier } from '../kvm/api.ts';
 import { seek } from '../replay/seek.ts';
 import { writeError, writeOutput } from '../host/terminal.ts';
 import { UsageError } from './arguments.ts';
+import { behaviourOptions, chosenBehaviours } from './behaviour-options.ts';
 import { Exit, type Command, type Input } from './command.ts';
 import { inspect, parsePlaces, showInspection } from './inspect.ts';
 import { createProgress } from './progress.ts';
@@ -20,7 +21,7 @@ async function replayAll(journal: Journal, tier: Tier, input: Input): Promise<nu
       progress.clear();
       if (!asJson) writeOutput(text);
     },
-  });
+  }, chosenBehaviours(input, journal.header.behaviours));
   progress.clear();
   if (asJson) writeOutput(json({ journal: journal.path, tier, ms, verdict }));
   else if (!input.has('--quiet')) {
@@ -37,7 +38,7 @@ async function replayAll(journal: Journal, tier: Tier, input: Input): Promise<nu
 /** Stands at a position and says what is there. */
 async function standAt(journal: Journal, tier: Tier, input: Input): Promise<number> {
   const until = input.option('--until'), last = { seq: journal.length - 1, icount: 0 };
-  const standing = seek(journal, until === undefined ? last : parsePosition(until), { kvm: createKvm(), tier });
+  const standing = seek(journal, until === undefined ? last : parsePosition(until), { kvm: createKvm(), tier, behaviours: chosenBehaviours(input, journal.header.behaviours) });
   const inspection = await inspect(standing, parsePlaces(input.option('--memory-at')), input.has('--show'));
   writeOutput(input.has('--json') ? json(inspection) : showInspection(inspection));
   return Exit.success;
@@ -51,6 +52,7 @@ export const command: Command = {
     { name: '--until', value: 'POSITION', help: 'stand here' },
     { name: '--show', help: 'show the registers and the next instructions' },
     { name: '--memory-at', value: 'ADDRESS[:LENGTH]', help: 'show memory there: a linear address, or a physical one after a p (p0x1000:64); several with commas' },
+    ...behaviourOptions,
     { name: '--quiet', short: '-q', help: 'say nothing about the replay but what the guest says' },
     { name: '--json', help: 'print JSON' },
   ],
@@ -58,6 +60,7 @@ export const command: Command = {
   examples: [
     ['retro replay run.journal', 'The whole run again; the exit code says whether it was identical.'],
     ['retro replay run.journal --until 0:123456 --show', 'The machine after 123,456 instructions.'],
+    ['retro replay run.journal --profile kvm-6.1', 'The same inputs on the KVM of Linux 6.1: would the run have been another one? (retro migrate says where and why.)'],
     ['retro replay run.journal --until 12:0 --memory-at 0x100000:64,p0x7000', 'Memory as it was when event 12 happened.'],
   ],
   exitCodes: [['0', 'identical, or the position was reached'], ['1', 'the replay differed from the recording']],

@@ -18,7 +18,7 @@ export interface ReplayHooks {
 }
 
 /** Replays a journal from its beginning. */
-export async function replayJournal(journal: Journal, tier: Tier, hooks: ReplayHooks): Promise<Replayed> {
+export async function replayJournal(journal: Journal, tier: Tier, hooks: ReplayHooks, behaviours = journal.header.behaviours): Promise<Replayed> {
   const began = nowMs();
   let verdict: Verdict | undefined, interrupted = false;
   const release = onInterrupt(() => { interrupted = true; });
@@ -26,7 +26,7 @@ export async function replayJournal(journal: Journal, tier: Tier, hooks: ReplayH
     if (interrupted) throw new UserError('EINTR', 'The replay was interrupted.', 'Nothing was changed.');
     return breathe();
   };
-  await replay(journal, { kvm: createKvm(), tier, breathe: pause }).forEach((step) => {
+  await replay(journal, { kvm: createKvm(), tier, behaviours, breathe: pause }).forEach((step) => {
     if (step.kind === 'verdict') {
       verdict = step.verdict;
       return;

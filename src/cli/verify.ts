@@ -5,6 +5,7 @@ import { createKvm } from '../kvm/system.ts';
 import { verify } from '../replay/verify.ts';
 import { breathe, nowMs } from '../host/clock.ts';
 import { writeOutput } from '../host/terminal.ts';
+import { behaviourOptions, chosenBehaviours } from './behaviour-options.ts';
 import { Exit, type Command } from './command.ts';
 import { createProgress } from './progress.ts';
 import { duration, grouped, json, list, mips, table } from './text.ts';
@@ -13,10 +14,11 @@ import { divergenceRows, verdictText, type Replayed } from './verdict.ts';
 const tiers: readonly Tier[] = ['interpreter', 'translator'];
 
 export const command: Command = {
-  usage: 'JOURNAL [--reference] [--json]',
+  usage: 'JOURNAL [--reference] [--profile NAME] [--behaviour ID=VALUE] [--json]',
   about: 'Replays a journal in both tiers and compares every event and every digest with the recording. Two tiers that agree with one recording agree with each other.',
   options: [
     { name: '--reference', help: 'in the reference engine, too; it is about a thousand times slower' },
+    ...behaviourOptions,
     { name: '--json', help: 'print JSON' },
   ],
   operands: [1, 1],
@@ -30,7 +32,7 @@ export const command: Command = {
     const wanted = input.has('--reference') ? [...tiers, 'reference' as const] : tiers;
     let began = nowMs(), progress = createProgress(wanted[0]!, journal.instructions);
     try {
-      await verify(journal, { kvm: createKvm(), breathe }, wanted).forEach(({ tier, step }) => {
+      await verify(journal, { kvm: createKvm(), breathe, behaviours: chosenBehaviours(input, journal.header.behaviours) }, wanted).forEach(({ tier, step }) => {
         if (step.kind === 'agreed') return progress.show(step.event.at.icount);
         progress.clear();
         results.push({ tier, verdict: step.verdict, ms: nowMs() - began });

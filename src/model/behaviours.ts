@@ -57,6 +57,17 @@ export const behaviours = {
     },
     default: 'controls',
   },
+  'smm.rsm-to-l2': {
+    sentence: 'How an SMI leaves a nested guest and RSM goes back to it.',
+    values: {
+      architectural: 'APM Vol. 2, 10.2.3 and table 10-1: the save area holds guest flag, VMCB address, virtual interrupt, guest PAT, nested CR3, host CR0, CR4 and EFER; the VMCB is not written, GIF and CR2 stay',
+      kvm: 'KVM, svm_enter_smm() and svm_leave_smm() in arch/x86/kvm/svm/svm.c: the SMI is a #VMEXIT and RSM a VMRUN inside KVM, so that '
+        + '(1) the VMCB is written, with EXITCODE F0000000h (SVM_EXIT_SW); (2) GIF is 0 in the handler and 1 behind RSM (nested_svm_vmexit(), enter_svm_guest_mode()); '
+        + '(3) the host state goes to VM_HSAVE_PA + 400h and comes back from there, whatever it is by then; (4) of the SVM fields of the save area only guest flag and VMCB address are filled in; '
+        + '(5) the virtual interrupt comes back from the VMCB; (6) CR2 comes back from the VMCB (nested_vmcb02_prepare_save()); (7) RSM without memory at VM_HSAVE_PA is a shutdown',
+    },
+    default: 'architectural',
+  },
   'smm.smbase-alignment': {
     sentence: 'Whether RSM shuts down when the SMBASE in the save area is not a multiple of 32 KiB.',
     values: {
@@ -155,7 +166,7 @@ export type BehaviourId = keyof typeof behaviours;
 export const behaviourRows: Readonly<Record<string, Behaviour>> = behaviours;
 
 /** What KVM does differently in every version, for want of hardware or a patch. */
-const kvmSmm = { 'smm.io-restart': 'absent', 'smm.auto-halt-restart': 'absent' } as const;
+const kvmSmm = { 'smm.io-restart': 'absent', 'smm.auto-halt-restart': 'absent', 'smm.rsm-to-l2': 'kvm' } as const;
 /** Nested SVM before the series that was merged for 7.1. */
 const nsvmBefore71 = {
   'nsvm.vmrun-failure-gif': 'kept', 'nsvm.eventinj-vectors': 'unchecked', 'nsvm.np-enable-check': 'checked', 'nsvm.ncr3-check': 'unchecked',
@@ -163,11 +174,45 @@ const nsvmBefore71 = {
   'nsvm.svme-clear': 'leaves-guest', 'nsvm.vmmcall-unintercepted': 'hypercall', 'nsvm.invlpga-svme': 'ignored',
 } as const;
 
-/** Sets of values under one name. A behaviour that a profile does not name has its default. */
-export const profiles: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  architectural: {},
-  'kvm-6.1': { ...kvmSmm, 'smm.interrupt-shadow': 'lost', 'smm.rsm-nested-checks': 'none', ...nsvmBefore71 },
-  'kvm-6.15': { ...kvmSmm, 'smm.interrupt-shadow': 'saved', 'smm.rsm-nested-checks': 'none', ...nsvmBefore71 },
-  'kvm-7.0': { ...kvmSmm, 'smm.interrupt-shadow': 'saved', ...nsvmBefore71 },
-  'kvm-7.1': { ...kvmSmm, 'smm.interrupt-shadow': 'saved', 'nsvm.eventinj-vectors': 'by-capability', 'nsvm.vmcb-gpa-error': 'emulation-failure' },
+interface Profile {
+  readonly sentence: string;
+  /** A behaviour that is not named here has its default. */
+  readonly values: Readonly<Record<string, string>>;
+}
+
+/** Sets of values under one name. Which version a value belongs to stands with the value. */
+export const profiles: Readonly<Record<string, Profile>> = {
+  architectural: { sentence: 'What the APM and the SDM say; where they leave a choice, what processors do.', values: {} },
+  'kvm-6.1': {
+    sentence: 'KVM of Linux 6.1 as released, without what was backported to it later.',
+    values: { ...kvmSmm, 'smm.interrupt-shadow': 'lost', 'smm.rsm-nested-checks': 'none', ...nsvmBefore71 },
+  },
+  'kvm-6.15': {
+    sentence: 'KVM of Linux 6.15.',
+    values: { ...kvmSmm, 'smm.interrupt-shadow': 'saved', 'smm.rsm-nested-checks': 'none', ...nsvmBefore71 },
+  },
+  'kvm-7.0': {
+    sentence: 'KVM of Linux 7.0: RSM checks the controls of a nested guest again.',
+    values: { ...kvmSmm, 'smm.interrupt-shadow': 'saved', ...nsvmBefore71 },
+  },
+  'kvm-7.1': {
+    sentence: 'KVM of Linux 7.1: with the nested SVM fixes of kvm-x86-nested-7.1, the EVENTINJ check among them.',
+    values: { ...kvmSmm, 'smm.interrupt-shadow': 'saved', 'nsvm.eventinj-vectors': 'by-capability', 'nsvm.vmcb-gpa-error': 'emulation-failure' },
+  },
 };
+
+/** The value of every behaviour where some are chosen. */
+export const completeBehaviours = (chosen: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(behaviourRows).map(([id, row]) => [id, chosen[id] ?? row.default]));
+
+/** Only what differs from the defaults: how a journal's header says it. */
+export const withoutDefaults = (chosen: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(chosen).filter(([id, value]) => behaviourRows[id]?.default !== value));
+
+/** Names of the profiles in which a behaviour has a value. */
+export const profilesWith = (id: string, value: string): string[] =>
+  Object.keys(profiles).filter((name) => (profiles[name]!.values[id] ?? behaviourRows[id]!.default) === value);
+
+/** The profile that is exactly these choices, if one is. */
+export const profileOf = (chosen: Readonly<Record<string, string>>): string | undefined =>
+  Object.keys(profiles).find((name) => Object.keys(behaviourRows).every((id) => (profiles[name]!.values[id] ?? behaviourRows[id]!.default) === (chosen[id] ?? behaviourRows[id]!.default)));

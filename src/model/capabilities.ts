@@ -114,7 +114,8 @@ function numberOf(model: Model, name: string): number {
   return ask(model);
 }
 
-function checkedBehaviours(wanted: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+/** A copy of the choices; one that no behaviour has is an error that says which there are. */
+export function checkedBehaviours(wanted: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   for (const [id, value] of Object.entries(wanted)) {
     if (!Object.hasOwn(behaviourRows, id)) {
       const near = nearest(id, Object.keys(behaviourRows));

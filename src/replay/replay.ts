@@ -14,6 +14,8 @@ import { restoreSnapshot } from './snapshot.ts';
 export interface ReplayOptions {
   readonly kvm: Kvm;
   readonly tier: Tier;
+  /** Other behaviours than the recorded ones: the first event that comes out otherwise is the verdict. */
+  readonly behaviours?: Readonly<Record<string, string>>;
   /** Waits until the host has done what it had to do; called between chunks. */
   readonly breathe?: () => Promise<void>;
 }
@@ -55,7 +57,8 @@ export function replay(journal: Journal, options: ReplayOptions): Observable<Rep
     }
 
     async function run(): Promise<void> {
-      const machine = assemble(journal.header, options.kvm, options.tier);
+      const { behaviours = journal.header.behaviours } = options;
+      const machine = assemble({ ...journal.header, behaviours }, options.kvm, options.tier);
       restoreSnapshot(machine, journal, firstSnapshot(journal));
       const course = createCourse(machine, checkpointInterval, check);
       while (!divergence && !course.over && !subscriber.closed) {

@@ -21,9 +21,16 @@ export interface Standing {
 /** Events after which the guest does not go on: they belong to the instruction that comes next. */
 const stops: ReadonlySet<Kind> = new Set<Kind>(['DebugExit', 'Halted', 'Shutdown', 'Failed']);
 
-export function seek(journal: Journal, position: Position, { kvm, tier }: { readonly kvm: Kvm; readonly tier: Tier }): Standing {
+export interface SeekOptions {
+  readonly kvm: Kvm;
+  readonly tier: Tier;
+  /** Other behaviours than the recorded ones. */
+  readonly behaviours?: Readonly<Record<string, string>>;
+}
+
+export function seek(journal: Journal, position: Position, { kvm, tier, behaviours = journal.header.behaviours }: SeekOptions): Standing {
   const target = icountOf(journal, position), snapshot = nearest(journal, position, target);
-  const machine = assemble(journal.header, kvm, tier);
+  const machine = assemble({ ...journal.header, behaviours }, kvm, tier);
   restoreSnapshot(machine, journal, snapshot.number);
   const course = createCourse(machine, journal.header.checkpointInterval, () => {});
   let last = { seq: snapshot.seq, icount: snapshot.icount };

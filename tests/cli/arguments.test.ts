@@ -9,6 +9,7 @@ const command: Command = {
     { name: '--output', short: '-o', value: 'FILE', help: '' },
     { name: '--tier', value: 'TIER', choices: ['interpreter', 'translator'], help: '' },
     { name: '--json', help: '' },
+    { name: '--behaviour', value: 'ID=VALUE', repeats: true, help: '' },
   ],
   run: () => 0,
 };
@@ -25,6 +26,13 @@ describe('arguments', () => {
   test('a value may be attached with =, and -- ends the options', () => {
     expect(parse('--tier=translator', 'a').option('--tier')).toBe('translator');
     expect(parse('--', '--odd-name.elf').operands).toEqual(['--odd-name.elf']);
+  });
+
+  test('an option that repeats has all its values, another one the last', () => {
+    const input = parse('--behaviour', 'a=1', '--behaviour=b=2', '-o', 'x', '-o', 'y', 'image');
+    expect(input.all('--behaviour')).toEqual(['a=1', 'b=2']);
+    expect(input.option('--output')).toBe('y');
+    expect(input.all('--tier')).toEqual([]);
   });
 
   test.each([
