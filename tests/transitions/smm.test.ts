@@ -212,7 +212,7 @@ describe('RSM', () => {
     expect(failed(roundTrip(long(), handler, { behaviours: { 'smm.smbase-alignment': '32-kib' } }).resumed)).toEqual(['rsm.smbase-misaligned']);
   });
   test('every row of a control register and every row of RSM has its case here', () => {
-    const covered = [...illegal.map(([row]) => row), 'rsm.smbase-misaligned', 'rsm.page-directory-pointers', 'rsm.guest-without-svme', 'rsm.guest-vmcb'];
+    const covered = [...illegal.map(([row]) => row), 'rsm.smbase-misaligned', 'rsm.page-directory-pointers', 'rsm.guest-without-svme', 'rsm.guest-vmcb', 'rsm.host-save-area'];
     expect(resumeChecks.map(({ id }) => id).sort()).toEqual([...covered].sort());
     expect(resumeChecks.slice(0, controlChecks.length).map(({ id }) => id)).toEqual(controlChecks.map(({ id }) => id));
   });
@@ -273,6 +273,38 @@ describe('RSM', () => {
       const resume = (behaviours: Record<string, string>) => roundTrip(guest(), undefined, { ...inMemory(changed), behaviours }).resumed;
       expect([failed(resume({})), resume({}).stop, resume({}).after.guestMode]).toEqual([['vmrun.asid-zero'], 'shutdown', 0]);
       expect([resume({ 'smm.rsm-nested-checks': 'none' }).stop, resume({ 'smm.rsm-nested-checks': 'none' }).after.guestMode]).toEqual([undefined, 1]);
+    });
+    describe('in the way of KVM', () => {
+      const kvm = { behaviours: { 'smm.rsm-to-l2': 'kvm' } }, HSAVE = 0xa000;
+      /** The VMCB and the page behind it, which is the host save area, with what an outcome has written. */
+      const written = (outcome: TransitionOutcome, view = vmcb()): { svm: true; outside: ReadonlyMemory } => {
+        const bytes = new Uint8Array(0x2000);
+        bytes.set(new Uint8Array(view.buffer));
+        for (const { physical, bytes: part, smram } of outcome.writes) if (smram !== true) bytes.set(part, physical - VMCB);
+        return { svm: true, outside: memory(VMCB, bytes) };
+      };
+      const before = (): VcpuState => guest().with({ vmHsavePa: BigInt(HSAVE), cr2: 0x77n });
+      const enter = () => enterSmm(before(), {}, context({ ...kvm, memory: memory(VMCB, new Uint8Array(0x2000)) }));
+      test('the SMI is a #VMEXIT: the VMCB says so, GIF is clear, and the host is at VM_HSAVE_PA', () => {
+        const outcome = enter(), { outside } = written(outcome), area = outcome.writes.at(-1)!;
+        expect([outside.read64(VMCB + 0x70), outside.read64(VMCB + 0x60), outside.read64(VMCB + 0x400 + 0x240)]).toEqual([0xf0000000n, 0x01000101n, 0x77n]);
+        expect([outside.read64(HSAVE + 0x400 + 0xd0), outside.read64(HSAVE + 0x400 + 0x158)]).toEqual([0x1d01n, 0x80050033n]);
+        expect([outcome.after.gif, outcome.after.guestMode, outcome.after.smm, outcome.after.rip]).toEqual([0, 0, Smm.active | Smm.fromGuest, 0x8000n]);
+        const view = new DataView(area.bytes.buffer);
+        expect([0xfed8, 0xfee0, 0xfee8, 0xff20, 0xff28, 0xff30, 0xff38, 0xff40].map((at) => word(view, at))).toEqual([1n, 0x9000n, 0n, 0n, 0n, 0n, 0n, 0n]);
+      });
+      test('RSM is a VMRUN: host, CR2 and virtual interrupt come from memory', () => {
+        const outcome = enter(), { outside, svm } = written(outcome), { physical, bytes } = outcome.writes.at(-1)!;
+        const { after } = resumeFromSmm(outcome.after.with({ cr2: 1n }), {}, context({ ...kvm, svm, outside, memory: memory(physical, bytes) }));
+        const host = new DataView(after.hostSave.buffer, after.hostSave.byteOffset, 0x400), control = new DataView(after.nestedControl.buffer, after.nestedControl.byteOffset, 0x400);
+        expect([after.guestMode, after.smm, after.gif, after.cr2, after.rip, after.rax]).toEqual([1, 0, 1, 0x77n, long().rip, long().rax]);
+        expect([host.getBigUint64(0xd0, true), host.getBigUint64(0x158, true), control.getBigUint64(0x60, true)]).toEqual([0x1d01n, 0x80050033n, 0x01000101n]);
+      });
+      test('without memory at VM_HSAVE_PA RSM is a shutdown', () => {
+        const outcome = enter(), { physical, bytes } = outcome.writes.at(-1)!;
+        const resumed = resumeFromSmm(outcome.after, {}, context({ ...kvm, svm: true, outside: memory(VMCB, new Uint8Array(0x1000)), memory: memory(physical, bytes) }));
+        expect([failed(resumed), resumed.stop, resumed.after.guestMode]).toEqual([['rsm.host-save-area'], 'shutdown', 0]);
+      });
     });
     test('for each check of VMRUN there is a row of RSM', () => {
       // Rows of RSM under another name, and those that its own rules make needless.

@@ -3,13 +3,15 @@
 // for (NMI blocking) stays in the vCPU.
 import { CR0, DR7_FIXED } from '../../cpu/controls.ts';
 import { flagFields, rflagsOf } from '../../cpu/flags.ts';
-import { Activity, Attribute, segmentRegisters, Smm, type Segment, type SegmentRegister } from '../../cpu/state.ts';
+import { Activity, Attribute, Smm, type Segment } from '../../cpu/state.ts';
 import type { VcpuState } from '../../cpu/vcpu-state.ts';
 import type { Capabilities } from '../../model/capabilities.ts';
-import type { Context, TransitionOutcome } from '../outcome.ts';
-import { Control, HOST_WORD, NESTED_WORD, Save, word64 } from '../svm/vmcb.ts';
+import type { Context, MemoryWrite, TransitionOutcome } from '../outcome.ts';
+import { leaveGuest } from '../svm/exit.ts';
+import { Control, Exit, HOST_WORD, NESTED_WORD, SAVE, Save, saveWorld, VMCB_SIZE } from '../svm/vmcb.ts';
 import {
-  amd64Layout, encodeSaveArea, HANDLER_OFFSET, ioTrapOf, IO_RESTART, legacyLayout, SAVE_AREA, type IoInstruction, type SaveLayout, type SavedState, type Scalar,
+  amd64Layout, areaOf, HANDLER_OFFSET, IO_RESTART, ioTrapOf, legacyLayout, putScalar, putWide, SAVE_AREA, SAVE_AREA_SIZE, saveRegisters, type IoInstruction,
+  type SaveArea, type SaveLayout, type Scalar,
 } from './save-area.ts';
 
 export interface Smi {
@@ -21,29 +23,48 @@ export interface Smi {
 const CR0_CLEARED = CR0.PE | CR0.EM | CR0.TS | CR0.PG;
 const DATA = Attribute.present | Attribute.notSystem | Attribute.writable | Attribute.accessed | Attribute.granularity;
 const flat = (selector: number, base: bigint): Segment => ({ selector, base, limit: 0xffffffff, attributes: DATA });
+const FLAT = flat(0, 0n), FLAGS_AT_START = flagFields(2);
 
+const withIoRestart = (layout: SaveLayout): SaveLayout => ({ ...layout, revision: layout.revision | IO_RESTART });
+const amd64WithIoRestart = withIoRestart(amd64Layout), legacyWithIoRestart = withIoRestart(legacyLayout);
 /** Which map a processor has, and what its revision says. */
 export function layoutOf(capability: Capabilities): SaveLayout {
-  const layout = capability.has('lm') ? amd64Layout : legacyLayout;
-  return capability.behaviour('smm.io-restart') === 'restart' ? { ...layout, revision: layout.revision | IO_RESTART } : layout;
+  const restarts = capability.behaviour('smm.io-restart') === 'restart';
+  if (capability.has('lm')) return restarts ? amd64WithIoRestart : amd64Layout;
+  return restarts ? legacyWithIoRestart : legacyLayout;
 }
+/** Whether an SMI in a nested guest is a #VMEXIT and RSM a VMRUN, as in KVM. Only asked where one runs, or was running. */
+export const exitsGuest = (capability: Capabilities): boolean => capability.behaviour('smm.rsm-to-l2') === 'kvm';
 
-export function enterSmm(before: VcpuState, { io }: Smi, { capability }: Context): TransitionOutcome {
-  const layout = layoutOf(capability), smbase = BigInt(before.smbase);
-  const area = encodeSaveArea(layout, stateToSave(before, io, layout.revision, capability));
-  const after = before.with({
-    smm: Smm.active | (before.nmiBlocked !== 0 ? Smm.nmiWasBlocked : 0) | (before.guestMode !== 0 ? Smm.fromGuest : 0),
-    nmiBlocked: 1, activity: Activity.running, interruptShadow: 0, pendingDebug: 0n, guestMode: 0, cpl: 0,
-    ...flagFields(2), rip: HANDLER_OFFSET,
-    cr0: (before.cr0 & ~CR0_CLEARED) >>> 0, cr4: 0n, efer: 0n, dr7: BigInt(DR7_FIXED),
+export function enterSmm(before: VcpuState, { io }: Smi, context: Context): TransitionOutcome {
+  const { capability } = context, layout = layoutOf(capability), smbase = BigInt(before.smbase);
+  const area = save(before, io, layout, capability);
+  const { world, writes } = before.guestMode === 0 || !exitsGuest(capability) ? { world: before, writes: [] } : putGuestAside(before, context);
+  const after = world.edit((draft) => {
+    draft.smm = Smm.active | (before.nmiBlocked !== 0 ? Smm.nmiWasBlocked : 0) | (before.guestMode !== 0 ? Smm.fromGuest : 0);
+    draft.nmiBlocked = 1;
+    draft.activity = Activity.running;
+    draft.interruptShadow = 0;
+    draft.pendingDebug = 0n;
+    draft.guestMode = 0;
+    draft.cpl = 0;
+    draft.flagResult = FLAGS_AT_START.flagResult;
+    draft.flagCarries = FLAGS_AT_START.flagCarries;
+    draft.rflagsSystem = FLAGS_AT_START.rflagsSystem;
+    draft.rip = HANDLER_OFFSET;
+    draft.cr0 = (draft.cr0 & ~CR0_CLEARED) >>> 0;
+    draft.cr4 = 0n;
+    draft.efer = 0n;
+    draft.dr7 = BigInt(DR7_FIXED);
     // "Undocumented: IDT limit is set to zero on entry to SMM" (KVM; the handler has to make its own table anyway).
-    idtrBase: 0n, idtrLimit: 0,
-    cs: flat(before.smbase >>> 4 & 0xffff, smbase),
-    es: flat(0, 0n), ss: flat(0, 0n), ds: flat(0, 0n), fs: flat(0, 0n), gs: flat(0, 0n),
+    draft.idtrBase = 0n;
+    draft.idtrLimit = 0;
+    draft.cs = flat(before.smbase >>> 4 & 0xffff, smbase);
+    draft.es = draft.ss = draft.ds = draft.fs = draft.gs = FLAT;
   });
   return {
     after, checks: [], flush: 'all',
-    writes: [{ physical: before.smbase + SAVE_AREA, bytes: area, smram: true }],
+    writes: [...writes, { physical: before.smbase + SAVE_AREA, bytes: area.u8, smram: true }],
     detail: {
       smbase: before.smbase, layout: layout.name, rip: before.rip, halted: before.activity === Activity.halted, fromGuest: before.guestMode !== 0,
       ...(io === undefined ? {} : { port: io.port, input: io.isInput }),
@@ -51,37 +72,50 @@ export function enterSmm(before: VcpuState, { io }: Smi, { capability }: Context
   };
 }
 
-function stateToSave(before: VcpuState, io: IoInstruction | undefined, revision: number, capability: Capabilities): SavedState {
+function save(before: VcpuState, io: IoInstruction | undefined, layout: SaveLayout, capability: Capabilities): SaveArea {
+  const area = areaOf(new Uint8Array(SAVE_AREA_SIZE)), { words } = before;
   const saves = (behaviour: string, value: string): boolean => capability.behaviour(behaviour) === value;
-  const { rip, rcx, rsi, rdi } = io ?? before;
-  const halted = before.activity === Activity.halted && saves('smm.auto-halt-restart', 'restart');
-  const restarts = (revision & IO_RESTART) !== 0;
-  const scalars: Record<Scalar, bigint> = {
-    rax: before.rax, rcx: before.rcx, rdx: before.rdx, rbx: before.rbx, rsp: before.rsp, rbp: before.rbp, rsi: before.rsi, rdi: before.rdi,
-    r8: before.r8, r9: before.r9, r10: before.r10, r11: before.r11, r12: before.r12, r13: before.r13, r14: before.r14, r15: before.r15,
-    rip: before.rip, rflags: BigInt(rflagsOf(before) >>> 0),
-    cr0: BigInt(before.cr0), cr3: before.cr3, cr4: before.cr4, efer: before.efer, dr6: before.dr6, dr7: before.dr7, ssp: before.ssp,
-    revision: BigInt(revision), smbase: BigInt(before.smbase),
-    autoHalt: halted ? 1n : 0n, ioRestart: 0n, ioTrap: restarts && io !== undefined ? BigInt(ioTrapOf(io)) : 0n,
-    ioRestartRip: restarts ? rip : 0n, ioRestartRcx: restarts ? rcx : 0n, ioRestartRsi: restarts ? rsi : 0n, ioRestartRdi: restarts ? rdi : 0n,
-    interruptShadow: before.interruptShadow !== 0 && saves('smm.interrupt-shadow', 'saved') ? BigInt(before.interruptShadow) : 0n,
-    pendingDebug: before.pendingDebug,
-    ...guestState(before),
-  };
-  const segments = {} as Record<SegmentRegister, Readonly<Segment>>;
-  for (const name of segmentRegisters) segments[name] = before[name];
-  return { scalars, segments, gdtr: { base: before.gdtrBase, limit: before.gdtrLimit }, idtr: { base: before.idtrBase, limit: before.idtrLimit } };
+  saveRegisters(layout, words, area);
+  putScalar(area, layout, 'rflags', rflagsOf(before));
+  putScalar(area, layout, 'revision', layout.revision);
+  if (before.activity === Activity.halted && saves('smm.auto-halt-restart', 'restart')) putScalar(area, layout, 'autoHalt', 1);
+  if (before.interruptShadow !== 0 && saves('smm.interrupt-shadow', 'saved')) putScalar(area, layout, 'interruptShadow', before.interruptShadow);
+  if ((layout.revision & IO_RESTART) !== 0) {
+    const { rip, rcx, rsi, rdi } = io ?? before;
+    putWide(area, layout, 'ioRestartRip', rip);
+    putWide(area, layout, 'ioRestartRcx', rcx);
+    putWide(area, layout, 'ioRestartRsi', rsi);
+    putWide(area, layout, 'ioRestartRdi', rdi);
+    if (io !== undefined) putScalar(area, layout, 'ioTrap', ioTrapOf(io));
+  }
+  if (before.guestMode !== 0) saveGuest(before, area, layout, exitsGuest(capability));
+  return area;
 }
 
-/** "SVM state" of the area: nothing when no guest was running. */
-function guestState(before: VcpuState): Pick<Record<Scalar, bigint>, 'svmGuest' | 'svmVmcb' | 'svmVirtualInterrupt' | 'svmGuestPat' | 'svmHostEfer' | 'svmHostCr4' | 'svmNestedCr3' | 'svmHostCr0'> {
-  if (before.guestMode === 0) {
-    return { svmGuest: 0n, svmVmcb: 0n, svmVirtualInterrupt: 0n, svmGuestPat: 0n, svmHostEfer: 0n, svmHostCr4: 0n, svmNestedCr3: 0n, svmHostCr0: 0n };
-  }
-  const control = (at: number): bigint => word64(before.words, NESTED_WORD + (at >> 2)), host = (at: number): bigint => word64(before.words, HOST_WORD + (at >> 2));
-  return {
-    svmGuest: 1n, svmVmcb: before.vmcbAddress, svmVirtualInterrupt: control(Control.interrupt), svmGuestPat: before.pat,
-    svmHostEfer: host(Save.efer), svmHostCr4: host(Save.cr4), svmHostCr0: host(Save.cr0),
-    svmNestedCr3: control(Control.nestedCr3),
-  };
+/** "SVM state" of the area: nothing where no guest was running. KVM fills in the first two fields only. */
+function saveGuest(before: VcpuState, area: SaveArea, layout: SaveLayout, onlyAddress: boolean): void {
+  const { words } = before;
+  putScalar(area, layout, 'svmGuest', 1);
+  putWide(area, layout, 'svmVmcb', before.vmcbAddress);
+  if (onlyAddress) return;
+  const copy = (name: Scalar, base: number, at: number): void => putScalar(area, layout, name, words[base + (at >> 2)]!, words[base + (at >> 2) + 1]!);
+  copy('svmVirtualInterrupt', NESTED_WORD, Control.interrupt);
+  copy('svmNestedCr3', NESTED_WORD, Control.nestedCr3);
+  copy('svmHostEfer', HOST_WORD, Save.efer);
+  copy('svmHostCr4', HOST_WORD, Save.cr4);
+  copy('svmHostCr0', HOST_WORD, Save.cr0);
+  putWide(area, layout, 'svmGuestPat', before.pat);
+}
+
+/** KVM's way: a #VMEXIT that the hypervisor does not see, and the host's state in the host save area, where RSM looks for it. */
+function putGuestAside(before: VcpuState, context: Context): { world: VcpuState; writes: readonly MemoryWrite[] } {
+  const { after: world, writes } = leaveGuest(before, { code: Exit.SW, info1: 0n, info2: 0n, nextRip: 0n }, context);
+  const physical = Number(before.vmHsavePa) + SAVE, bytes = context.memory.readBytes(physical, VMCB_SIZE - SAVE);
+  if (bytes === undefined) return { world, writes };
+  const host = new Uint32Array(bytes.buffer);
+  saveWorld(world.words, host, 0);
+  host[Save.rflags >> 2] = rflagsOf(world);
+  host[(Save.rflags >> 2) + 1] = 0;
+  bytes[Save.cpl] = 0;
+  return { world, writes: [...writes, { physical, bytes }] };
 }

@@ -3,21 +3,29 @@
 import { CR0, CR4, DR6, DR6_FIXED, DR7_FIXED, DR7_WRITABLE, EFER } from '../../cpu/controls.ts';
 import { AC, ARITHMETIC, DF, flagFields, ID, IF, IOPL, NT, RF, TF, VIF, VIP, VM } from '../../cpu/flags.ts';
 import { Activity, Attribute, Smm } from '../../cpu/state.ts';
-import type { Changes, VcpuState } from '../../cpu/vcpu-state.ts';
+import type { Draft, VcpuState } from '../../cpu/vcpu-state.ts';
 import type { Capabilities } from '../../model/capabilities.ts';
 import { evaluateChecks, type Check, type CheckResult } from '../check.ts';
 import { controlChecks, type ControlState } from '../controls.ts';
 import type { Context, ReadonlyMemory, TransitionOutcome } from '../outcome.ts';
 import { areaChecks, entryOf } from '../svm/checks.ts';
 import { usesNestedPaging } from '../svm/enter.ts';
-import { Control, CONTROL_SIZE, HOST_WORD, Save, VMCB_SIZE } from '../svm/vmcb.ts';
-import { layoutOf } from './enter.ts';
-import { decodeSaveArea, SAVE_AREA, SAVE_AREA_SIZE, type SavedState } from './save-area.ts';
+import { Control, CONTROL_SIZE, HOST_WORD, NESTED_WORD, SAVE, Save, VMCB_SIZE } from '../svm/vmcb.ts';
+import { exitsGuest, layoutOf } from './enter.ts';
+import { areaOf, attributesOf, highOf, loadRegisters, SAVE_AREA, SAVE_AREA_SIZE, scalarOf, wideOf, type SaveArea, type SaveLayout, type Scalar } from './save-area.ts';
+
+/** A nested guest to go back to. */
+export interface ResumedGuest {
+  /** Its VMCB, or undefined where none can be read. */
+  readonly vmcb: Uint32Array | undefined;
+  /** The host's state-save area: in the vCPU, or where KVM put it; undefined where that cannot be read. */
+  readonly host: Readonly<Uint32Array> | undefined;
+}
 
 /** What the rows look at: the state that would be loaded. */
 export interface ResumedState {
-  /** The save area says that a nested guest was running: its VMCB, or undefined where none can be read. */
-  readonly guest?: { readonly vmcb: Uint32Array | undefined };
+  /** The save area says that a nested guest was running. */
+  readonly guest?: ResumedGuest;
   readonly control: ControlState;
   readonly csAttributes: number;
   readonly dr6: bigint;
@@ -61,6 +69,10 @@ export const resumeChecks: readonly Check<ResumedState>[] = [
     holds: ({ guest }) => guest === undefined || guest.vmcb !== undefined,
   },
   {
+    id: 'rsm.host-save-area', what: 'There is no memory at VM_HSAVE_PA, where the state of the host is looked for.', reference: 'KVM, svm_leave_smm()',
+    holds: ({ guest }) => guest === undefined || guest.host !== undefined,
+  },
+  {
     id: 'rsm.smbase-misaligned', what: 'SMBASE is not a multiple of 32 KiB.', reference: 'SDM Vol. 3, 34.11 (Intel486 and Pentium only)',
     holds: ({ smbase }, capability) => (smbase & 0x7fff) === 0 || capability.behaviour('smm.smbase-alignment') === 'any',
   },
@@ -69,109 +81,162 @@ export const resumeChecks: readonly Check<ResumedState>[] = [
 const reservedOfPointer = (capability: Capabilities): bigint =>
   0x1e6n | -1n << BigInt(capability.number('physical-address-bits')) & 0xffffffffffffffffn;
 
+/** An area, and how it is to be read. */
+interface Saved { readonly area: SaveArea; readonly layout: SaveLayout }
+
 export function resumeFromSmm(before: VcpuState, _event: object, { memory, outside = memory, capability }: Context): TransitionOutcome {
   // A hole reads as ones.
   const bytes = memory.readBytes(before.smbase + SAVE_AREA, SAVE_AREA_SIZE) ?? new Uint8Array(SAVE_AREA_SIZE).fill(0xff);
-  const saved = decodeSaveArea(layoutOf(capability), bytes);
-  const resumed = stateToResume(saved, outside, capability);
-  const nested = guestChecksOf(before, resumed, capability), checks = [...evaluateChecks(resumeChecks, resumed, capability), ...nested];
-  const guest = guestOf(saved, resumed, nested);
+  const saved: Saved = { area: areaOf(bytes), layout: layoutOf(capability) };
+  const guest = guestToResume(before, saved, outside, capability), pointers = pagePointers(saved, guest, outside, capability);
+  const { state, checks: ownChecks } = checked(saved, guest, pointers, capability);
+  const nested = guestChecksOf(guest, capability), checks = nested.length === 0 ? ownChecks : [...ownChecks, ...nested];
+  const enters = guest?.vmcb !== undefined && guest.host !== undefined && bit(state.control.efer, EFER.SVME) && nested.every(({ passed }) => passed);
+  const leave = (draft: Draft): void => {
+    unblock(draft, before, saved, capability);
+    if (enters) enterGuest(draft, guest, saved, capability);
+  };
   if (checks.some(({ passed }) => !passed)) {
     // The shutdown is the nested guest's where there is one: its hypervisor may intercept it.
-    const after = guest === undefined ? before : before.with({ ...guest, smm: 0 });
-    return { after, writes: [], checks, flush: 'all', stop: 'shutdown', detail: { smbase: before.smbase, rip: before.rip, toGuest: guest !== undefined } };
+    const after = enters ? before.edit(leave) : before;
+    return { after, writes: [], checks, flush: 'all', stop: 'shutdown', detail: { smbase: before.smbase, rip: before.rip, toGuest: enters } };
   }
-  const after = before.with({
-    ...registers(saved), ...controls(resumed, capability), ...restarts(saved, capability), ...blocking(before, saved, capability), ...guest,
-    es: saved.segments.es, cs: saved.segments.cs, ss: saved.segments.ss, ds: saved.segments.ds, fs: saved.segments.fs, gs: saved.segments.gs,
-    ldtr: saved.segments.ldtr, tr: saved.segments.tr,
-    gdtrBase: saved.gdtr.base, gdtrLimit: saved.gdtr.limit, idtrBase: saved.idtr.base, idtrLimit: saved.idtr.limit,
-    cpl: privilegeOf(saved, resumed), smbase: resumed.smbase,
+  const after = before.edit((draft) => {
+    loadRegisters(saved.layout, saved.area, draft.words);
+    correct(draft, state, capability);
+    restart(draft, saved, capability);
+    leave(draft);
   });
-  return {
-    after, writes: [], checks, flush: 'all',
-    detail: { smbase: after.smbase, rip: after.rip, halted: after.activity === Activity.halted, toGuest: guest !== undefined },
+  return { after, writes: [], checks, flush: 'all', detail: { smbase: after.smbase, rip: after.rip, halted: after.activity === Activity.halted, toGuest: enters } };
+}
+
+// ── What the rows are asked ──
+
+const NO_POINTERS: readonly bigint[] = [];
+
+/** The pointers that PAE paging loads with CR3. With nested paging they are read at each walk (APM Vol. 2, 15.25.10). */
+function pagePointers({ area, layout }: Saved, guest: ResumedGuest | undefined, outside: ReadonlyMemory, capability: Capabilities): readonly bigint[] {
+  const low = (name: Scalar): number => scalarOf(area, layout, name);
+  if ((low('cr0') & CR0.PG) === 0 || (low('cr4') & CR4.PAE) === 0 || (low('efer') & EFER.LME) !== 0) return NO_POINTERS;
+  if (guest?.vmcb !== undefined && usesNestedPaging(guest.vmcb, capability)) return NO_POINTERS;
+  const place = (low('cr3') & ~31) >>> 0;
+  return [0, 8, 16, 24].map((offset) => outside.read64(place + offset) ?? 0xffffffffffffffffn);
+}
+
+function stateToResume({ area, layout }: Saved, guest: ResumedGuest | undefined, pointers: readonly bigint[]): ResumedState {
+  const wide = (name: Scalar): bigint => wideOf(area, layout, name), csAttributes = attributesOf(area, layout, 'cs');
+  const control: ControlState = {
+    // "LMA follows LME and PG": what the area says of it is not looked at.
+    cr0: wide('cr0'), cr3: wide('cr3'), cr4: wide('cr4'), efer: wide('efer') & ~BigInt(EFER.LMA), csLong: (csAttributes & Attribute.long) !== 0,
+    task16: (attributesOf(area, layout, 'tr') & 8) === 0,
   };
+  return {
+    control, csAttributes, dr6: wide('dr6'), dr7: wide('dr7'), rflags: scalarOf(area, layout, 'rflags') & FLAGS, smbase: scalarOf(area, layout, 'smbase'), pointers,
+    ...(guest === undefined ? {} : { guest }),
+  };
+}
+
+/** What the rows read of an area. */
+const READ = ['cr0', 'cr3', 'cr4', 'efer', 'dr6', 'dr7', 'rflags', 'smbase'] as const satisfies readonly Scalar[];
+interface Checked { readonly state: ResumedState; readonly checks: readonly CheckResult[] }
+// An SMI comes again and again in the same few states: the last answers are kept with what they were given for. The same words give the same
+// answers, so nobody can tell.
+const lastWords = new Uint32Array(2 * READ.length + 2);
+let lastDoor: Capabilities | undefined, lastChecked: Checked | undefined;
+
+function checked(saved: Saved, guest: ResumedGuest | undefined, pointers: readonly bigint[], capability: Capabilities): Checked {
+  const { area, layout } = saved, isPlain = guest === undefined && pointers.length === 0;
+  let same = isPlain && lastDoor === capability && lastChecked !== undefined;
+  const put = (index: number, value: number): void => {
+    if (lastWords[index] === value >>> 0) return;
+    lastWords[index] = value;
+    same = false;
+  };
+  for (let index = 0; index < READ.length; index++) {
+    put(2 * index, scalarOf(area, layout, READ[index]!));
+    put(2 * index + 1, highOf(area, layout, READ[index]!));
+  }
+  put(2 * READ.length, attributesOf(area, layout, 'cs'));
+  put(2 * READ.length + 1, attributesOf(area, layout, 'tr'));
+  if (same) return lastChecked!;
+  const state = stateToResume(saved, guest, pointers), result = { state, checks: evaluateChecks(resumeChecks, state, capability) };
+  lastDoor = isPlain ? capability : undefined;
+  return lastChecked = result;
 }
 
 // ── Back to a nested guest ──
 
-/** The rows that VMRUN makes of the control area. What was injected at VMRUN is no part of it any more. */
-function guestChecksOf(before: VcpuState, { guest }: ResumedState, capability: Capabilities): readonly CheckResult[] {
-  if (guest?.vmcb === undefined || capability.behaviour('smm.rsm-nested-checks') === 'none') return [];
-  const hostPaging = (before.words[HOST_WORD + (Save.cr0 >> 2)]! & CR0.PG) !== 0;
-  return evaluateChecks(areaChecks, { ...entryOf(guest.vmcb, hostPaging), event: 0 }, capability);
+function guestToResume(before: VcpuState, { area, layout }: Saved, outside: ReadonlyMemory, capability: Capabilities): ResumedGuest | undefined {
+  if ((scalarOf(area, layout, 'svmGuest') & 1) === 0) return undefined;
+  const vmcb = readWords(wideOf(area, layout, 'svmVmcb'), VMCB_SIZE, outside);
+  if (!exitsGuest(capability)) return { vmcb, host: before.words.subarray(HOST_WORD, HOST_WORD + (VMCB_SIZE - SAVE >> 2)) };
+  return { vmcb, host: readWords(before.vmHsavePa, VMCB_SIZE, outside)?.subarray(SAVE >> 2) };
 }
 
-/** The guest runs under the controls that its VMCB has now. The event that VMRUN injected is not injected again; the virtual interrupt is as
- * it was at the SMI. Host state never left the processor. */
-function guestOf({ scalars }: SavedState, { guest, control: { efer } }: ResumedState, nested: readonly CheckResult[]): Changes | undefined {
-  if (guest?.vmcb === undefined || !bit(efer, EFER.SVME) || nested.some(({ passed }) => !passed)) return undefined;
-  const nestedControl = new Uint8Array(guest.vmcb.slice(0, CONTROL_SIZE >> 2).buffer), view = new DataView(nestedControl.buffer);
-  view.setBigUint64(Control.interrupt, scalars.svmVirtualInterrupt, true);
-  view.setBigUint64(Control.eventInjection, 0n, true);
-  return { guestMode: 1, vmcbAddress: scalars.svmVmcb, nestedControl };
-}
-
-function readVmcb(address: bigint, memory: ReadonlyMemory): Uint32Array | undefined {
-  const bytes = (address & 0xfffn) !== 0n || address >> 52n !== 0n ? undefined : memory.readBytes(Number(address), VMCB_SIZE);
+function readWords(address: bigint, length: number, memory: ReadonlyMemory): Uint32Array | undefined {
+  const bytes = (address & 0xfffn) !== 0n || address >> 52n !== 0n ? undefined : memory.readBytes(Number(address), length);
   return bytes === undefined ? undefined : new Uint32Array(bytes.buffer);
+}
+
+/** The rows that VMRUN makes of the control area. What was injected at VMRUN is no part of it any more. */
+function guestChecksOf(guest: ResumedGuest | undefined, capability: Capabilities): readonly CheckResult[] {
+  if (guest?.vmcb === undefined || guest.host === undefined || capability.behaviour('smm.rsm-nested-checks') === 'none') return [];
+  return evaluateChecks(areaChecks, { ...entryOf(guest.vmcb, (guest.host[Save.cr0 >> 2]! & CR0.PG) !== 0), event: 0 }, capability);
+}
+
+/** The guest runs under the controls that its VMCB has now, without the event that VMRUN injected. By the manual the virtual interrupt is that
+ * of the save area, and the host's state never left the processor. */
+function enterGuest(draft: Draft, { vmcb, host }: ResumedGuest, { area, layout }: Saved, capability: Capabilities): void {
+  const { words } = draft;
+  words.set(vmcb!.subarray(0, CONTROL_SIZE >> 2), NESTED_WORD);
+  words[NESTED_WORD + (Control.eventInjection >> 2)] = 0;
+  words[NESTED_WORD + (Control.eventInjection >> 2) + 1] = 0;
+  draft.guestMode = 1;
+  draft.vmcbAddress = wideOf(area, layout, 'svmVmcb');
+  if (exitsGuest(capability)) {
+    words.set(host!, HOST_WORD);
+    draft.cr2 = BigInt(vmcb![(SAVE + Save.cr2 >> 2) + 1]!) << 32n | BigInt(vmcb![SAVE + Save.cr2 >> 2]!);
+    draft.gif = 1;
+  } else {
+    words[NESTED_WORD + (Control.interrupt >> 2)] = scalarOf(area, layout, 'svmVirtualInterrupt');
+    words[NESTED_WORD + (Control.interrupt >> 2) + 1] = highOf(area, layout, 'svmVirtualInterrupt');
+  }
 }
 
 // ── The state ──
 
-function stateToResume({ scalars, segments }: SavedState, outside: ReadonlyMemory, capability: Capabilities): ResumedState {
-  const { cr0, cr3, cr4, efer } = scalars;
-  const control: ControlState = {
-    // "LMA follows LME and PG": what the area says of it is not looked at.
-    cr0, cr3, cr4, efer: efer & ~BigInt(EFER.LMA), csLong: (segments.cs.attributes & Attribute.long) !== 0, task16: (segments.tr.attributes & 8) === 0,
-  };
-  const vmcb = (scalars.svmGuest & 1n) !== 0n ? readVmcb(scalars.svmVmcb, outside) : undefined;
-  // With nested paging the pointers are read at each walk (APM Vol. 2, 15.25.10).
-  const pae = (vmcb === undefined || !usesNestedPaging(vmcb, capability)) && bit(cr0, CR0.PG) && !isLong(control) && bit(cr4, CR4.PAE);
-  const pointer = (index: number): bigint => outside.read64(Number(cr3 & 0xffffffe0n) + 8 * index) ?? 0xffffffffffffffffn;
-  return {
-    control, csAttributes: segments.cs.attributes, dr6: scalars.dr6, dr7: scalars.dr7, rflags: Number(scalars.rflags & 0xffffffffn) & FLAGS,
-    smbase: Number(scalars.smbase), pointers: pae ? [0, 1, 2, 3].map(pointer) : [],
-    ...((scalars.svmGuest & 1n) !== 0n ? { guest: { vmcb } } : {}),
-  };
-}
-
-function registers({ scalars: { rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15, rip, ssp } }: SavedState): Changes {
-  return { rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15, rip, ssp };
-}
-
-function controls({ control, dr6, dr7, rflags, pointers }: ResumedState, capability: Capabilities): Changes {
+/** What the area has otherwise than the vCPU. */
+function correct(draft: Draft, { control, dr6, dr7, rflags, pointers }: ResumedState, capability: Capabilities): void {
   const activeLow = BigInt((capability.has('rtm') ? DR6.RTM : 0) | (capability.has('bus-lock-detect') ? DR6.BLD : 0));
-  const [pdpte0, pdpte1, pdpte2, pdpte3] = pointers;
-  return {
-    cr0: Number(control.cr0) | CR0.ET, cr3: control.cr3, cr4: control.cr4, efer: control.efer | (isLong(control) ? BigInt(EFER.LMA) : 0n),
-    dr6: dr6 & (0xe00fn | activeLow) | BigInt(DR6_FIXED) & ~activeLow, dr7: dr7 & BigInt(DR7_WRITABLE) | BigInt(DR7_FIXED), ...flagFields(rflags),
-    ...(pdpte0 === undefined ? {} : { pdpte0, pdpte1: pdpte1!, pdpte2: pdpte2!, pdpte3: pdpte3! }),
-  };
+  const { flagResult, flagCarries, rflagsSystem } = flagFields(rflags);
+  draft.cr0 = (draft.cr0 | CR0.ET) >>> 0;
+  draft.efer = control.efer | (isLong(control) ? BigInt(EFER.LMA) : 0n);
+  draft.dr6 = dr6 & (0xe00fn | activeLow) | BigInt(DR6_FIXED) & ~activeLow;
+  draft.dr7 = dr7 & BigInt(DR7_WRITABLE) | BigInt(DR7_FIXED);
+  draft.flagResult = flagResult;
+  draft.flagCarries = flagCarries;
+  draft.rflagsSystem = rflagsSystem;
+  draft.pendingDebug &= PENDING_CAUSES;
+  // The DPL of SS, as everywhere that a state is loaded whole.
+  draft.cpl = !bit(control.cr0, CR0.PE) ? 0 : (rflags & VM) !== 0 ? 3 : draft.ss.attributes >>> Attribute.dplShift & 3;
+  if (pointers.length !== 0) [draft.pdpte0, draft.pdpte1, draft.pdpte2, draft.pdpte3] = pointers as [bigint, bigint, bigint, bigint];
 }
 
 /** What the handler may ask for: the I/O instruction again, the HLT again (APM Vol. 2, 10.2.5 and 10.2.6). */
-function restarts({ scalars }: SavedState, capability: Capabilities): Changes {
-  const again = scalars.ioRestart !== 0n && capability.behaviour('smm.io-restart') === 'restart';
-  const halts = (scalars.autoHalt & 1n) !== 0n && capability.behaviour('smm.auto-halt-restart') === 'restart';
-  return {
-    activity: halts ? Activity.halted : Activity.running,
-    ...(again ? { rip: scalars.ioRestartRip, rcx: scalars.ioRestartRcx, rsi: scalars.ioRestartRsi, rdi: scalars.ioRestartRdi } : {}),
-  };
+function restart(draft: Draft, { area, layout }: Saved, capability: Capabilities): void {
+  const halts = (scalarOf(area, layout, 'autoHalt') & 1) !== 0 && capability.behaviour('smm.auto-halt-restart') === 'restart';
+  draft.activity = halts ? Activity.halted : Activity.running;
+  if (scalarOf(area, layout, 'ioRestart') === 0 || capability.behaviour('smm.io-restart') !== 'restart') return;
+  draft.rip = wideOf(area, layout, 'ioRestartRip');
+  draft.rcx = wideOf(area, layout, 'ioRestartRcx');
+  draft.rsi = wideOf(area, layout, 'ioRestartRsi');
+  draft.rdi = wideOf(area, layout, 'ioRestartRdi');
 }
 
-/** NMIs are blocked as they were before the SMI (SDM Vol. 3, 34.8); a trap that waited then is due now. */
-function blocking(before: VcpuState, { scalars }: SavedState, capability: Capabilities): Changes {
-  const shadow = Number(scalars.interruptShadow & 3n);
-  return {
-    smm: 0, nmiBlocked: (before.smm & Smm.nmiWasBlocked) !== 0 ? 1 : 0, pendingDebug: scalars.pendingDebug & PENDING_CAUSES,
-    interruptShadow: shadow !== 0 && capability.behaviour('smm.interrupt-shadow') === 'saved' ? Math.min(shadow, 2) : 0,
-  };
-}
-
-/** The DPL of SS, as everywhere that a state is loaded whole. */
-function privilegeOf({ segments }: SavedState, { control, rflags }: ResumedState): number {
-  if (!bit(control.cr0, CR0.PE)) return 0;
-  return (rflags & VM) !== 0 ? 3 : segments.ss.attributes >>> Attribute.dplShift & 3;
+/** Out of system-management mode: NMIs are blocked as they were before the SMI (SDM Vol. 3, 34.8). */
+function unblock(draft: Draft, before: VcpuState, { area, layout }: Saved, capability: Capabilities): void {
+  const shadow = scalarOf(area, layout, 'interruptShadow') & 3;
+  draft.smm = 0;
+  draft.nmiBlocked = (before.smm & Smm.nmiWasBlocked) !== 0 ? 1 : 0;
+  draft.interruptShadow = shadow !== 0 && capability.behaviour('smm.interrupt-shadow') === 'saved' ? Math.min(shadow, 2) : 0;
 }

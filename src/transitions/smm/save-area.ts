@@ -1,6 +1,9 @@
 // The SMM state-save area: where every register lies in it, for processors with long mode (APM Vol. 2, table 10-1) and for those without
-// (SDM Vol. 3, table 34-1). Both maps are tables that one encoder and one decoder read; offsets are from SMBASE. No vCPU here.
-import { segmentRegisters, Attribute, type Segment, type SegmentRegister } from '../../cpu/state.ts';
+// (SDM Vol. 3, table 34-1). Both maps are tables that one way in and one way out read; offsets are from SMBASE. SMI and RSM call this; it decides nothing.
+import {
+  Attribute, fieldPlaces, placeOfSegment, SEGMENT_ATTRIBUTES, SEGMENT_BASE, SEGMENT_LIMIT, SEGMENT_SELECTOR, segmentRegisters, type FieldName, type SegmentRegister,
+} from '../../cpu/state.ts';
+import { wordOf } from '../../cpu/vcpu-state.ts';
 
 /** The area is the last 512 bytes of the 64 KiB at SMBASE; the handler begins at SMBASE + 8000h. */
 export const SAVE_AREA = 0xfe00;
@@ -95,80 +98,122 @@ export const legacyLayout: SaveLayout = {
   idtr: { limit: [0xff54, 4], base: [0xff58, 4] },
 };
 
-interface DescriptorTable { readonly base: bigint; readonly limit: number }
+// ── Fields of an area ──
 
-/** An area as numbers. What a layout has no place for reads as 0. */
-export interface SavedState {
-  readonly scalars: Readonly<Record<Scalar, bigint>>;
-  readonly segments: Readonly<Record<SegmentRegister, Readonly<Segment>>>;
-  readonly gdtr: DescriptorTable;
-  readonly idtr: DescriptorTable;
+/** The bytes of an area; offsets of places are from `SAVE_AREA` there. */
+export interface SaveArea { readonly u8: Uint8Array; readonly u16: Uint16Array; readonly u32: Uint32Array }
+export function areaOf(bytes: Uint8Array): SaveArea {
+  const { buffer, byteOffset, length } = bytes;
+  return { u8: bytes, u16: new Uint16Array(buffer, byteOffset, length >> 1), u32: new Uint32Array(buffer, byteOffset, length >> 2) };
 }
 
-function put(view: DataView, [offset, size]: Place, value: bigint): void {
+function put({ u8, u16, u32 }: SaveArea, [offset, size]: Place, low: number, high = 0): void {
   const at = offset - SAVE_AREA;
-  switch (size) {
-    case 1: return view.setUint8(at, Number(value & 0xffn));
-    case 2: return view.setUint16(at, Number(value & 0xffffn), true);
-    case 4: return view.setUint32(at, Number(value & 0xffffffffn), true);
-    default: return view.setBigUint64(at, value, true);
-  }
+  if (size === 1) u8[at] = low;
+  else if (size === 2) u16[at >> 1] = low;
+  else u32[at >> 2] = low;
+  if (size === 8) u32[(at >> 2) + 1] = high;
 }
-
-function get(view: DataView, [offset, size]: Place): bigint {
+/** The low 32 bits of a field. */
+function get({ u8, u16, u32 }: SaveArea, [offset, size]: Place): number {
   const at = offset - SAVE_AREA;
-  switch (size) {
-    case 1: return BigInt(view.getUint8(at));
-    case 2: return BigInt(view.getUint16(at, true));
-    case 4: return BigInt(view.getUint32(at, true));
-    default: return view.getBigUint64(at, true);
-  }
+  return size === 1 ? u8[at]! : size === 2 ? u16[at >> 1]! : u32[at >> 2]!;
 }
+const getHigh = ({ u32 }: SaveArea, [offset, size]: Place): number => size === 8 ? u32[(offset - SAVE_AREA >> 2) + 1]! : 0;
+
+/** What a layout has no place for is not stored, and reads as 0. */
+export function putScalar(area: SaveArea, { scalars }: SaveLayout, name: Scalar, low: number, high = 0): void {
+  const place = scalars[name];
+  if (place !== undefined) put(area, place, low, high);
+}
+export function putWide(area: SaveArea, layout: SaveLayout, name: Scalar, value: bigint): void {
+  putScalar(area, layout, name, Number(value & 0xffffffffn), Number(value >> 32n));
+}
+/** The low 32 bits. */
+export function scalarOf(area: SaveArea, { scalars }: SaveLayout, name: Scalar): number {
+  const place = scalars[name];
+  return place === undefined ? 0 : get(area, place);
+}
+export function highOf(area: SaveArea, { scalars }: SaveLayout, name: Scalar): number {
+  const place = scalars[name];
+  return place === undefined ? 0 : getHigh(area, place);
+}
+export const wideOf = (area: SaveArea, layout: SaveLayout, name: Scalar): bigint => BigInt(highOf(area, layout, name)) << 32n | BigInt(scalarOf(area, layout, name));
+
+/** Attributes as the vCPU has them. */
+export const attributesOf = (area: SaveArea, layout: SaveLayout, name: SegmentRegister): number =>
+  unpackAttributes(get(area, layout.segments[name].attributes), layout.attributeShift);
 
 /** Bits 55:52 and 47:40 of a descriptor where it has them (KVM, QEMU and Bochs agree; the manual does not say). A segment that cannot be
  * used is saved as not present. */
-function packAttributes(attributes: number, shift: number): bigint {
+function packAttributes(attributes: number, shift: number): number {
   const usable = (attributes & Attribute.unusable) === 0 ? attributes : attributes & ~Attribute.present;
-  return BigInt(((usable & 0xff) << 8 | (usable & 0xf00) << 12) >>> shift);
+  return ((usable & 0xff) << 8 | (usable & 0xf00) << 12) >>> shift;
 }
-function unpackAttributes(value: bigint, shift: number): number {
-  const high = Number(value) << shift, attributes = high >>> 8 & 0xff | high >>> 12 & 0xf00;
+function unpackAttributes(value: number, shift: number): number {
+  const high = value << shift, attributes = high >>> 8 & 0xff | high >>> 12 & 0xf00;
   return (attributes & Attribute.present) !== 0 ? attributes : attributes | Attribute.unusable;
 }
 
-export function encodeSaveArea(layout: SaveLayout, saved: SavedState): Uint8Array {
-  const bytes = new Uint8Array(SAVE_AREA_SIZE), view = new DataView(bytes.buffer);
-  for (const [name, place] of Object.entries(layout.scalars)) put(view, place, saved.scalars[name as Scalar]);
-  for (const name of segmentRegisters) {
-    const places = layout.segments[name], { selector, attributes, limit, base } = saved.segments[name];
-    put(view, places.selector, BigInt(selector));
-    put(view, places.attributes, packAttributes(attributes, layout.attributeShift));
-    put(view, places.limit, BigInt(limit));
-    put(view, places.base, base);
+// ── Registers that an area and a vCPU hold alike ──
+
+/** Some of them RSM corrects afterwards: `resume.ts`. */
+const registers = [
+  'rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15', 'rip', 'cr0', 'cr3', 'cr4', 'efer', 'dr6', 'dr7', 'ssp',
+  'pendingDebug', 'smbase',
+] as const satisfies readonly (Scalar & FieldName)[];
+/** A register: its first word in the area, or -1 where the layout has no place for it, and in a state; whether there is a second one. */
+interface Move { readonly at: number; readonly wide: boolean; readonly word: number; readonly wideWord: boolean }
+function movesOf(scalars: SaveLayout['scalars']): readonly Move[] {
+  return registers.map((name) => {
+    const [offset, size] = scalars[name] ?? [SAVE_AREA - 4, 4], { offset: place, type } = fieldPlaces[name];
+    return { at: offset - SAVE_AREA >> 2, wide: size === 8, word: wordOf(place), wideWord: type === 'u64' };
+  });
+}
+const moves = { AMD64: movesOf(scalars64), legacy: movesOf(scalars32) };
+const segments = segmentRegisters.map((name, index) => ({ name, word: wordOf(placeOfSegment(index)) }));
+const tables = (['gdtr', 'idtr'] as const).map((name) => ({ name, base: wordOf(fieldPlaces[`${name}Base`].offset), limit: wordOf(fieldPlaces[`${name}Limit`].offset) }));
+const SELECTOR = SEGMENT_SELECTOR >> 2, ATTRIBUTES = SEGMENT_ATTRIBUTES >> 2, BASE = SEGMENT_BASE >> 2, LIMIT = SEGMENT_LIMIT >> 2;
+
+/** From the words of a state to an area. */
+export function saveRegisters(layout: SaveLayout, state: Readonly<Uint32Array>, area: SaveArea): void {
+  for (const { at, wide, word, wideWord } of moves[layout.name]) {
+    if (at < 0) continue;
+    area.u32[at] = state[word]!;
+    if (wide) area.u32[at + 1] = wideWord ? state[word + 1]! : 0;
   }
-  for (const table of ['gdtr', 'idtr'] as const) {
-    put(view, layout[table].limit, BigInt(saved[table].limit));
-    put(view, layout[table].base, saved[table].base);
+  for (const { name, word } of segments) {
+    const { selector, attributes, limit, base } = layout.segments[name];
+    put(area, selector, state[word + SELECTOR]!);
+    put(area, attributes, packAttributes(state[word + ATTRIBUTES]!, layout.attributeShift));
+    put(area, limit, state[word + LIMIT]!);
+    put(area, base, state[word + BASE]!, state[word + BASE + 1]!);
   }
-  return bytes;
+  for (const { name, base, limit } of tables) {
+    put(area, layout[name].limit, state[limit]!);
+    put(area, layout[name].base, state[base]!, state[base + 1]!);
+  }
 }
 
-export function decodeSaveArea(layout: SaveLayout, bytes: Uint8Array): SavedState {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const scalars = {} as Record<Scalar, bigint>, segments = {} as Record<SegmentRegister, Segment>;
-  for (const name of Object.keys(scalars64) as Scalar[]) {
-    const place = layout.scalars[name];
-    scalars[name] = place === undefined ? 0n : get(view, place);
+/** The reverse. */
+export function loadRegisters(layout: SaveLayout, area: SaveArea, state: Uint32Array): void {
+  for (const { at, wide, word, wideWord } of moves[layout.name]) {
+    state[word] = at < 0 ? 0 : area.u32[at]!;
+    if (wideWord) state[word + 1] = wide ? area.u32[at + 1]! : 0;
   }
-  for (const name of segmentRegisters) {
-    const places = layout.segments[name];
-    segments[name] = {
-      selector: Number(get(view, places.selector)) & 0xffff, attributes: unpackAttributes(get(view, places.attributes), layout.attributeShift),
-      limit: Number(get(view, places.limit)), base: get(view, places.base),
-    };
+  for (const { name, word } of segments) {
+    const { selector, limit, base } = layout.segments[name];
+    state[word + SELECTOR] = get(area, selector) & 0xffff;
+    state[word + ATTRIBUTES] = attributesOf(area, layout, name);
+    state[word + LIMIT] = get(area, limit);
+    state[word + BASE] = get(area, base);
+    state[word + BASE + 1] = getHigh(area, base);
   }
-  const table = ({ limit, base }: TablePlaces): DescriptorTable => ({ limit: Number(get(view, limit)) & 0xffff, base: get(view, base) });
-  return { scalars, segments, gdtr: table(layout.gdtr), idtr: table(layout.idtr) };
+  for (const { name, base, limit } of tables) {
+    state[limit] = get(area, layout[name].limit) & 0xffff;
+    state[base] = get(area, layout[name].base);
+    state[base + 1] = getHigh(area, layout[name].base);
+  }
 }
 
 /** An I/O instruction that an SMI came with: the chipset answered its access with the SMI. */

@@ -52,7 +52,7 @@ export const Intercept3 = { INVLPGB: 0, INVLPGB_ILLEGAL: 1, INVPCID: 2, MCOMMIT:
 
 /** Exit codes (APM Vol. 2, appendix C). Those of the intercept words follow from the bits. */
 export const Exit = {
-  CR_READ: 0x00, CR_WRITE: 0x10, DR_READ: 0x20, DR_WRITE: 0x30, EXCEPTION: 0x40, INTERCEPT1: 0x60, INTERCEPT2: 0x80, INTERCEPT3: 0xa0, NPF: 0x400, INVALID: -1,
+  CR_READ: 0x00, CR_WRITE: 0x10, DR_READ: 0x20, DR_WRITE: 0x30, EXCEPTION: 0x40, INTERCEPT1: 0x60, INTERCEPT2: 0x80, INTERCEPT3: 0xa0, NPF: 0x400, SW: 0xf0000000, INVALID: -1,
 } as const;
 const of1 = (bit: number): number => Exit.INTERCEPT1 + bit;
 export const exitOf = {
@@ -65,6 +65,7 @@ export const exitOf = {
 export function exitName(code: number): string {
   if (code === Exit.INVALID) return 'INVALID';
   if (code === Exit.NPF) return 'NPF';
+  if (code === Exit.SW) return 'SW';
   if (code < 0x20) return `CR${code & 15}_${code < 0x10 ? 'READ' : 'WRITE'}`;
   if (code < 0x40) return `DR${code & 15}_${code < 0x30 ? 'READ' : 'WRITE'}`;
   if (code < 0x60) return `EXCP${code - 0x40}`;
