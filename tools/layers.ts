@@ -16,7 +16,10 @@ export const rooms: Readonly<Record<string, Room>> = {
   'src/cpu': { imports: ['src/isa'] },
   'src/model': { imports: ['src/isa'] },
   'src/memory': { imports: ['src/isa', 'src/cpu'] },
-  'src/system': { imports: ['src/isa', 'src/cpu', 'src/memory', 'src/model', 'src/transitions'] },
+  'src/system': {
+    imports: ['src/isa', 'src/cpu', 'src/memory', 'src/model', 'src/transitions',
+      'src/semantics/x87/number', 'src/semantics/x87/arithmetic', 'src/semantics/x87/convert', 'src/semantics/x87/transcendental'],
+  },
   'src/transitions': { imports: ['src/isa', 'src/cpu', 'src/memory', 'src/model'] },
   'src/wasm': { imports: ['src/isa', 'src/semantics', 'src/memory', 'src/cpu'] },
   'src/vm': {

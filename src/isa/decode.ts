@@ -69,11 +69,13 @@ export function decode(bytes: Uint8Array, start: number, end: number, codeSize: 
   // The 15-byte limit and the end of the mapped code come before #UD of a known encoding: the bytes are fetched first.
   if (reader.failure) return undecodable(reader.failure, reader, start);
   if (decoding.invalid || (prefixes.lock && !allowsLock(form, operands, has))) return undecodable('ud', reader, start);
-  return {
+  const instruction: Instruction = {
     mnemonic: form.mnemonic, length: reader.at - start, codeSize, operandSize: decoding.operandSize, addressSize: decoding.addressSize,
     operands, condition: form.conditional ? opcode & 15 : -1, lock: prefixes.lock && form.lock,
     rep: !form.string || !prefixes.repeat ? 'none' : prefixes.repeat === 0xf3 ? 'rep' : 'repne', feature: form.feature,
   };
+  const isX87 = encoding === 'legacy' && prefixes.map === LegacyMap.oneByte && (opcode & 0xf8) === 0xd8;
+  return isX87 ? { ...instruction, fop: (opcode & 7) << 8 | modrm } : instruction;
 }
 
 const undecodable = (why: Undecodable['why'], reader: Reader, start: number): Undecodable => ({ mnemonic: '', why, length: reader.at - start });

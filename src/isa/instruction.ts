@@ -82,6 +82,8 @@ export interface Instruction {
   readonly rep: 'none' | 'rep' | 'repne';
   /** CPUID feature (names as in `model/features.ts`) that this encoding needs and that was found present; '' if none. */
   readonly feature: string;
+  /** x87 only: the low three bits of the opcode and ModRM, as FOP keeps them. */
+  readonly fop?: number;
 }
 
 /** Why bytes are not an instruction. `more`: the bytes at hand ended first (the fetch of the next page decides). */

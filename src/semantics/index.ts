@@ -72,13 +72,17 @@ const table: Readonly<Record<string, Entry>> = {
   RDPRU: system, RDRAND: system, RDSEED: system, WRMSR: system, RDMSR: system, SYSCALL: system, SYSRET: system, SYSENTER: system, SYSEXIT: system,
   SMSW: system, LMSW: system, CLTS: system, INVD: system, WBNOINVD: system, WBINVD: system, INVLPG: system, INVPCID: system,
   MOVCR: system, MOVDR: system, MONITOR: system, MWAIT: system, MONITORX: system, MWAITX: system, XGETBV: system, XSETBV: system,
-  RDPKRU: system, WRPKRU: system, CLZERO: system, RSM: system, FNINIT: system,
+  RDPKRU: system, WRPKRU: system, CLZERO: system, RSM: system,
   VMRUN: system, VMMCALL: system, VMLOAD: system, VMSAVE: system, STGI: system, CLGI: system, INVLPGA: system, VMCALL: system,
 
   // MMX and SSE.
   ...sse,
   EMMS: system, LDMXCSR: system, STMXCSR: system, FXSAVE: system, FXRSTOR: system, MASKMOVQ: system, MASKMOVDQU: system,
   XSAVE: system, XSAVEOPT: system, XSAVEC: system, XSAVES: system, XRSTOR: system, XRSTORS: system,
+
+  // x87: 80-bit values are computed in TypeScript (`x87/`), bound in `system/x87.ts`.
+  FNINIT: system, FNCLEX: system, FNENI: system, FNDISI: system, FNSETPM: system, FNOP: system, FNSTSW: system, FNSTCW: system, FLDCW: system, FWAIT: system,
+  FNSTENV: system, FLDENV: system, FNSAVE: system, FRSTOR: system,
 
   // Known by name only.
   XABORT: withFeature('rtm'), XBEGIN: withFeature('rtm'), XEND: withFeature('rtm'), XTEST: withFeature('rtm'),

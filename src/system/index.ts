@@ -20,7 +20,7 @@ import { hypercall } from './hypercall.ts';
 import { readMsrInstruction, writeMsrInstruction } from './msrs.ts';
 import { input, inputString, output, outputString } from './ports.ts';
 import {
-  clearLine, halt, identify, initializeX87, monitor, monitorWait, pause, readPerformanceCounter, readProcessorId, readProcessorRegister, readRandom,
+  clearLine, halt, identify, monitor, monitorWait, pause, readPerformanceCounter, readProcessorId, readProcessorRegister, readRandom,
   readTimeStamp, readTimeStampAndProcessor, undefinedInstruction,
 } from './processor.ts';
 import {
@@ -29,6 +29,9 @@ import {
 } from './segment-load.ts';
 import { operandAt } from './operand.ts';
 import { callHypervisor, invalidateGuestPage, loadState, saveState, setGlobalInterrupts } from './svm.ts';
+import {
+  clearExceptions, doNothing, initialiseX87, loadControl, loadEnvironment, restoreAll, saveAll, storeControl, storeEnvironment, storeStatus, waitForExceptions,
+} from './x87-state.ts';
 import { emptyMmx, loadMxcsr, restoreExtended, saveExtended, storeMasked, storeMxcsr } from './vector.ts';
 import { restore, saveCompacted, saveOptimized, saveStandard } from './xsave.ts';
 
@@ -65,12 +68,17 @@ export const systemInstructions: Readonly<Record<string, SystemInstruction>> = {
 
   // Processor
   CPUID: identify, RDTSC: readTimeStamp, RDTSCP: readTimeStampAndProcessor, RDPMC: readPerformanceCounter, RDPID: readProcessorId, RDPRU: readProcessorRegister,
-  RDRAND: readRandom, RDSEED: readRandom, HLT: halt, PAUSE: pause, FNINIT: initializeX87, MONITOR: monitor, MWAIT: monitorWait, MONITORX: monitor, MWAITX: monitorWait,
+  RDRAND: readRandom, RDSEED: readRandom, HLT: halt, PAUSE: pause, MONITOR: monitor, MWAIT: monitorWait, MONITORX: monitor, MWAITX: monitorWait,
   CLZERO: clearLine,
 
   // Vectors
   EMMS: emptyMmx, LDMXCSR: loadMxcsr, STMXCSR: storeMxcsr, FXSAVE: saveExtended, FXRSTOR: restoreExtended, MASKMOVQ: storeMasked, MASKMOVDQU: storeMasked,
   XSAVE: saveStandard, XSAVEOPT: saveOptimized, XSAVEC: saveCompacted, XSAVES: saveCompacted, XRSTOR: restore, XRSTORS: restore,
+
+  // x87
+  FNINIT: initialiseX87, FNCLEX: clearExceptions, FNENI: doNothing(false), FNDISI: doNothing(false), FNSETPM: doNothing(false), FNOP: doNothing(true),
+  FNSTSW: storeStatus, FNSTCW: storeControl, FLDCW: loadControl, FWAIT: waitForExceptions,
+  FNSTENV: storeEnvironment, FLDENV: loadEnvironment, FNSAVE: saveAll, FRSTOR: restoreAll,
 
   // Ports
   IN: input, OUT: output, INS: inputString, OUTS: outputString,

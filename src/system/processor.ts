@@ -1,16 +1,15 @@
 // CPUID, time stamps, random numbers, HLT, PAUSE, MONITOR and CLZERO. Called by the system table. CPUID's dynamic fields
 // (those that follow control registers and the APIC) are filled in here, over the rows of the model.
 import type { Instruction } from '../isa/instruction.ts';
-import { CR0, CR4, cr4Of, is64Bit } from '../cpu/controls.ts';
+import { CR4, cr4Of, is64Bit } from '../cpu/controls.ts';
 import { Done } from '../cpu/engine.ts';
 import { CF, setArithmeticFlags } from '../cpu/flags.ts';
 import { PERF_COUNTERS, placeOfMsr } from '../cpu/msrs.ts';
 import { Activity } from '../cpu/state.ts';
 import type { Cpu } from '../cpu/state.ts';
 import { setPair } from './control.ts';
-import { GuestFault } from './machine.ts';
 import type { Machine } from './machine.ts';
-import { generalProtection, invalidOpcode, linearOf, operandAt, readRegister, retire, Vector, writeOperand } from './operand.ts';
+import { generalProtection, invalidOpcode, linearOf, operandAt, readRegister, retire, writeOperand } from './operand.ts';
 import { DS } from '../cpu/segments.ts';
 import { requirePrivilege0 } from './segment-load.ts';
 import { layoutOf } from './xsave.ts';
@@ -140,23 +139,6 @@ export function halt(machine: Machine): Done {
 export function pause(machine: Machine): Done {
   machine.pause?.();
   retire(machine.cpu);
-  return Done.next;
-}
-
-/** FNINIT: the x87 control state of APM Vol. 5, "FINIT"; all registers are empty. #NM when CR0.EM or CR0.TS is set. */
-export function initializeX87(machine: Machine): Done {
-  const { cpu } = machine;
-  if ((cpu.cr0 & (CR0.EM | CR0.TS)) !== 0) throw new GuestFault(Vector.NM);
-  cpu.fcw = 0x37f;
-  cpu.fsw = 0;
-  // Abridged as FXSAVE has it: a bit per register that is not empty.
-  cpu.ftw = 0;
-  cpu.fop = 0;
-  cpu.fip = 0n;
-  cpu.fdp = 0n;
-  cpu.fcs = 0;
-  cpu.fds = 0;
-  retire(cpu);
   return Done.next;
 }
 
