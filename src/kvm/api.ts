@@ -87,6 +87,8 @@ export interface Vm {
   loadVmState(state: unknown): void;
   /** What the run asked of the capability door. */
   footprint(): readonly { capability: string; answer: boolean | number | string; firstIcount: bigint }[];
+  /** Tells also what is never recorded; absent: not any more. It costs, so only those who explain or compare do it. */
+  listen(heard?: VmListener): void;
   /** Receives every transition that the core computes, as it happens. */
   onTransition?: (transition: VmTransition) => void;
 }
@@ -97,6 +99,28 @@ export interface VmTransition {
   readonly icount: bigint;
   readonly kind: string;
   readonly detail: Readonly<Record<string, unknown>>;
+  /** Every consistency check that was evaluated, and what it asked of the capability door when somebody listens. Never recorded. */
+  readonly checks?: readonly VmCheck[];
+}
+
+export interface VmCheck { readonly id: string; readonly passed: boolean; readonly asked?: readonly string[] }
+
+/** An exception as its delivery begins. */
+export interface VmException {
+  readonly vcpu: number;
+  readonly icount: bigint;
+  readonly vector: number;
+  readonly errorCode: number;
+  /** CR2 for #PF, the causes for #DB. */
+  readonly address: bigint;
+  /** The consistency check that raised it, where one did. */
+  readonly check: string | undefined;
+}
+
+export interface VmListener {
+  /** Every question to the capability door, also one that was asked before. */
+  readonly asked?: ((capability: string, answer: boolean | number | string) => void) | undefined;
+  readonly exception?: ((exception: VmException) => void) | undefined;
 }
 
 export type Tier = 'reference' | 'interpreter' | 'translator' | 'auto';

@@ -33,8 +33,12 @@ function createVm(config: VmConfig): Vm {
     restoreRamPage: machine.restoreRamPage,
     saveVmState: machine.saveState,
     loadVmState: machine.loadState,
+    listen(heard) {
+      machine.capability.onAsk = heard?.asked;
+      machine.onException = heard?.exception && ((vcpu, icount, vector, errorCode, address, check) => heard.exception!({ vcpu, icount, vector, errorCode, address, check }));
+    },
     footprint: () => [...machine.capability.footprint()].map(([capability, { answer, firstIcount }]) => ({ capability, answer, firstIcount })),
   };
-  machine.onTransition = (vcpu, icount, { kind, detail }) => vm.onTransition?.({ vcpu, icount, kind, detail });
+  machine.onTransition = (vcpu, icount, { kind, detail, checks }) => vm.onTransition?.({ vcpu, icount, kind, detail, checks });
   return vm;
 }

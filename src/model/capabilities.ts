@@ -16,6 +16,8 @@ export interface Capabilities {
   /** CPUID as the guest sees it for this state: raw rows with the dynamic fields filled in by the caller. Remembered by leaf. */
   cpuid(leaf: number, subleaf: number): readonly [number, number, number, number];
   readonly vendor: 'AuthenticAMD' | 'GenuineIntel' | 'HygonGenuine' | 'CentaurHauls' | '  Shanghai  ';
+  /** Told of every question, also of one that was asked before. Set only to explain or to compare: it costs. */
+  onAsk?: ((capability: string, answer: Answer) => void) | undefined;
   /** What has been asked so far. */
   footprint(): ReadonlyMap<string, { readonly answer: Answer; readonly firstIcount: bigint }>;
 }
@@ -40,16 +42,19 @@ export function createCapabilities(spec: string, behaviours: Readonly<Record<str
   const leaves = new Map<number, Map<number, CpuidRow>>();
   let vendorAsked = false, cpuidQuestions = 0;
 
-  return {
+  const door: Capabilities = {
+    onAsk: undefined,
     get vendor(): Vendor {
       if (!vendorAsked) {
         vendorAsked = true;
         remember('vendor', model.vendor);
       }
+      if (door.onAsk !== undefined) door.onAsk('vendor', model.vendor);
       return model.vendor;
     },
     has(feature) {
       const known = yes.get(feature);
+      if (door.onAsk !== undefined) door.onAsk(featureNamed(feature), model.present.has(featureNamed(feature)));
       if (known !== undefined) return known;
       const name = featureNamed(feature);
       const answer = model.present.has(name);
@@ -59,6 +64,7 @@ export function createCapabilities(spec: string, behaviours: Readonly<Record<str
     },
     number(name) {
       const known = numbers.get(name);
+      if (door.onAsk !== undefined) door.onAsk(name, numberOf(model, name));
       if (known !== undefined) return known;
       const answer = numberOf(model, name);
       numbers.set(name, answer);
@@ -67,17 +73,19 @@ export function createCapabilities(spec: string, behaviours: Readonly<Record<str
     },
     behaviour(id) {
       const known = values.get(id);
-      if (known !== undefined) return known;
+      if (known !== undefined && door.onAsk === undefined) return known;
       const row = Object.hasOwn(behaviourRows, id) ? behaviourRows[id] : undefined;
       if (!row) throw new Error(`no behaviour “${id}” is declared in model/behaviours.ts`);
       const answer = chosen[id] ?? row.default;
       values.set(id, answer);
+      if (door.onAsk !== undefined) door.onAsk(id, answer);
       remember(id, answer);
       return answer;
     },
     cpuid(leaf, subleaf) {
       const index = isIndexed(leaf) ? subleaf : 0;
       const known = leaves.get(leaf)?.get(index);
+      if (door.onAsk !== undefined) door.onAsk(cpuidName(leaf, index), cpuidText(cpuidOf(model, leaf, index)));
       if (known) return known;
       const row = cpuidOf(model, leaf, index);
       if (cpuidQuestions < CPUID_QUESTIONS) {
@@ -93,6 +101,7 @@ export function createCapabilities(spec: string, behaviours: Readonly<Record<str
     },
     footprint: () => asked,
   };
+  return door;
 }
 
 const cpuidName = (leaf: number, subleaf: number): string => `cpuid ${leaf.toString(16)}${isIndexed(leaf) ? `.${subleaf.toString(16)}` : ''}`;

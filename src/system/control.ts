@@ -39,7 +39,7 @@ const EFER_MAPPING = EFER.LMA | EFER.NXE;
 function changeControls(machine: Machine, change: Partial<ControlState>): void {
   const { cpu, capability } = machine;
   const before = controlState(cpu), after = { ...before, ...change };
-  if (brokenCheck({ before, after }, capability) !== undefined) throw generalProtection();
+  refuseBroken(brokenCheck({ before, after }, capability));
   const isPaging = has(after.cr0, CR0.PG), isLong = isPaging && has(after.efer, EFER.LME);
   if (isPaging && !isLong && has(after.cr4, CR4.PAE)
     && (differ(before.cr0, after.cr0, CR0_LOADS_POINTERS) || differ(before.cr4, after.cr4, CR4_LOADS_POINTERS))) {
@@ -63,6 +63,14 @@ export function loadPageDirectoryPointers(machine: Machine, cr3: bigint): void {
   const pointers = [0, 8, 16, 24].map((offset) => memory.readPhysical64(place + offset));
   if (pointers.some((pointer) => (pointer & 1n) !== 0n && (pointer & reserved) !== 0n)) throw generalProtection();
   [cpu.pdpte0, cpu.pdpte1, cpu.pdpte2, cpu.pdpte3] = pointers as [bigint, bigint, bigint, bigint];
+}
+
+/** #GP(0) that knows which check raised it. */
+function refuseBroken(check: { readonly id: string } | undefined): void {
+  if (check === undefined) return;
+  const fault = generalProtection();
+  fault.check = check.id;
+  throw fault;
 }
 
 const VM_CR_SVMDIS = 0x10n;
@@ -228,7 +236,7 @@ export function setExtendedControl(machine: Machine): Done {
   if (low32(cpu, 1) !== 0) throw generalProtection();
   const [low, , , high] = capability.cpuid(0xd, 0);
   const subject = { xcr0: pairOf(cpu), supported: BigInt(high >>> 0) << 32n | BigInt(low >>> 0) | 1n };
-  if (xcr0Checks.some((check) => !check.holds(subject, capability))) throw generalProtection();
+  refuseBroken(xcr0Checks.find((check) => !check.holds(subject, capability)));
   cpu.xcr0 = subject.xcr0;
   retire(cpu);
   return Done.moved;

@@ -12,6 +12,8 @@ export class GuestFault {
   readonly address: bigint;
   /** EXITINTINFO of the software interrupt whose delivery raised it, or 0. */
   during = 0;
+  /** The consistency check that raised it, where one did. */
+  check: string | undefined = undefined;
   constructor(vector: number, errorCode = 0, address = 0n) {
     this.vector = vector;
     this.errorCode = errorCode;

@@ -17,9 +17,24 @@ export interface Check<Subject> {
 export interface CheckResult {
   readonly id: string;
   readonly passed: boolean;
+  /** What it asked of the capability door; only when somebody listens there. */
+  readonly asked?: readonly string[];
 }
 
 /** Evaluates every row, in order. A row after the first failure is evaluated too: the report shows all. */
 export function evaluateChecks<Subject>(table: readonly Check<Subject>[], subject: Subject, capability: Capabilities): readonly CheckResult[] {
-  return table.map((check) => ({ id: check.id, passed: check.holds(subject, capability) }));
+  return capability.onAsk === undefined ? table.map((check) => ({ id: check.id, passed: check.holds(subject, capability) }))
+    : table.map((check) => evaluateHeard(check, subject, capability, capability.onAsk!));
+}
+
+/** Evaluates a row and keeps what it asked. */
+function evaluateHeard<Subject>(check: Check<Subject>, subject: Subject, capability: Capabilities, heard: NonNullable<Capabilities['onAsk']>): CheckResult {
+  const asked: string[] = [];
+  capability.onAsk = (name, answer) => {
+    asked.push(name);
+    heard(name, answer);
+  };
+  const passed = check.holds(subject, capability);
+  capability.onAsk = heard;
+  return { id: check.id, passed, asked };
 }

@@ -22,6 +22,7 @@ import {
   acceptsInterrupt, acceptsNmi, control64Of, controlOf, hasNestedPaging, hasVirtualEvent, isIntercepted, isVirtualInterruptDue, isVirtualNmiDue, setVirtualInterrupt,
 } from '../system/nested.ts';
 import { prepareVmrun } from '../system/svm.ts';
+import type { CheckResult } from '../transitions/check.ts';
 import { initialise, startUp } from '../transitions/init.ts';
 import type { Context, Handler, ReadonlyMemory, TransitionOutcome } from '../transitions/outcome.ts';
 import { shutDown, type ShutdownCause } from '../transitions/shutdown.ts';
@@ -68,6 +69,8 @@ const VM_CR_R_INIT = 2n, INIT_REDIRECTED = 1;
 export interface Transition {
   readonly kind: string;
   readonly detail: Readonly<Record<string, unknown>>;
+  /** Every consistency check that was evaluated: for whoever explains; the detail names those that failed. */
+  readonly checks: readonly CheckResult[];
 }
 
 export interface RunnerParts {
@@ -79,6 +82,8 @@ export interface RunnerParts {
   readonly createEngine: (services: Services) => Engine;
   random(): bigint;
   onTransition(transition: Transition): void;
+  /** An exception is about to be delivered; `check` is the consistency check that raised it, where there is one. */
+  onException(vector: number, errorCode: number, address: bigint, check: string | undefined): void;
   /** Time passes without an instruction. */
   letPass(ticks: number): void;
   /** Time is the active vCPU's instruction count plus this: what other vCPUs have retired, and what was passed over while all of them slept. */
@@ -321,6 +326,7 @@ export function createRunner(parts: RunnerParts): Runner {
     const failed = outcome.checks.filter(({ passed }) => !passed).map(({ id }) => id);
     parts.onTransition({
       kind, detail: { level: before.guestMode === 0 ? 1 : 2, smm: before.smm !== 0, ...outcome.detail, ...(failed.length === 0 ? {} : { failed }) },
+      checks: outcome.checks,
     });
     return outcome;
   }
@@ -348,7 +354,7 @@ export function createRunner(parts: RunnerParts): Runner {
   // ── Nested guests ──
 
   /** A guest's exit that has been thrown, until the engine has stopped. */
-  let leaving: Vmexit | GuestShutdown | EmulationFailure | undefined, faultDuring = 0;
+  let leaving: Vmexit | GuestShutdown | EmulationFailure | undefined, faultDuring = 0, faultCheck: string | undefined;
 
   function leave(exit: Vmexit): VcpuExit | 'delivered' {
     const { stop } = transit('VmExit', leaveGuest, withInstruction(exit));
@@ -459,6 +465,7 @@ export function createRunner(parts: RunnerParts): Runner {
     u32[FAULT_CODE] = fault.errorCode;
     cpu.faultAddress = fault.address;
     faultDuring = fault.during;
+    faultCheck = fault.check;
     return Done.fault;
   }
 
@@ -633,6 +640,8 @@ export function createRunner(parts: RunnerParts): Runner {
     return delivering(() => deliverInterrupt(machine, vector, kind));
   }
   function exception(vector: number, errorCode: number, address: bigint): VcpuExit | 'delivered' {
+    parts.onException(vector, errorCode, address, faultCheck);
+    faultCheck = undefined;
     const during = faultDuring === 0 ? undefined : { event: faultDuring, error: 0 };
     faultDuring = 0;
     return delivering(() => deliverException(machine, vector, errorCode, address, during));

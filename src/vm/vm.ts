@@ -54,6 +54,7 @@ export interface VirtualMachine {
   /** Instructions that a vCPU has retired. */
   icount(id: number): bigint;
   onTransition: ((vcpu: number, icount: bigint, transition: Transition) => void) | undefined;
+  onException: ((vcpu: number, icount: bigint, vector: number, errorCode: number, address: bigint, check: string | undefined) => void) | undefined;
   createVcpu(id: number): void;
   /** Puts a vCPU's file in place; what was derived from another one's is dropped. */
   activate(id: number): void;
@@ -120,6 +121,9 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
       return value;
     },
     onTransition(transition) { machine.onTransition?.(active!.id, runner.icount(), transition); },
+    onException(vector, errorCode, address, check) {
+      if (machine.onException !== undefined) machine.onException(active!.id, runner.icount(), vector, errorCode, address, check);
+    },
     letPass(ticks) { slept += ticks; },
     clockBase: () => slots.reduce((sum, slot) => slot === active ? sum : sum + countOf(slot.words), slept),
   });
@@ -192,6 +196,7 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
   const machine: VirtualMachine = {
     cpu, ram, capability, activate,
     onTransition: undefined,
+    onException: undefined,
     createVcpu(id) {
       if (!Number.isInteger(id) || id < 0) throw new Errno('EINVAL', `a vCPU cannot have the id ${id}`);
       if (slots.some((slot) => slot.id === id)) throw new Errno('EEXIST', `there is a vCPU ${id} already`);

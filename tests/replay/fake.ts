@@ -117,6 +117,7 @@ function createVm(config: VmConfig, { endsAt = Infinity, wrong, transitionEvery 
     restoreRamPage: (page, bytes) => ram.set(bytes, page * PAGE),
     saveVmState: () => ({ random, slots: [{ slot: 0, size: config.ramBytes }] }),
     loadVmState: (state) => { ({ random } = state as { random: bigint }); },
+    listen: () => {},
     footprint: () => [{ capability: 'smep', answer: true, firstIcount: 0n }],
   } as Vm;
   return vm;
