@@ -31,9 +31,12 @@ export type LaneWord =
   | 'timesHigh' | 'timesHighUnsigned' | 'timesHighRounded' | 'timesLow' | 'timesLowUnsigned' | 'pairProducts' | 'permute';
 /** Floating point under MXCSR, lane by lane; `softfloat.ts` says what each does. */
 export type FloatWord =
-  | 'add' | 'subtract' | 'multiply' | 'divide' | 'squareRoot' | 'minimum' | 'maximum'
+  | 'add' | 'subtract' | 'addSubtract' | 'multiply' | 'divide' | 'squareRoot' | 'minimum' | 'maximum'
   | 'equal' | 'less' | 'lessOrEqual' | 'unordered' | 'notEqual' | 'notLess' | 'notLessOrEqual' | 'ordered' | 'order' | 'orderQuiet'
-  | 'fromSigned32' | 'fromSigned64' | 'toSigned32' | 'toSigned64' | 'truncateTo32' | 'truncateTo64' | 'toSingle' | 'toDouble';
+  | 'fromSigned32' | 'fromSigned64' | 'toSigned32' | 'toSigned64' | 'truncateTo32' | 'truncateTo64' | 'toSingle' | 'toDouble'
+  | RoundWord;
+/** To an integer of the same format; `Current` as MXCSR says; `Quietly` without a report of inexactness. */
+export type RoundWord = `round${'Nearest' | 'Down' | 'Up' | 'Zero' | 'Current'}${'' | 'Quietly'}`;
 export type ShiftWord = 'shiftLeft' | 'shiftRight' | 'shiftRightSigned';
 
 export type Expr =

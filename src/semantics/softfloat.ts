@@ -231,6 +231,18 @@ function fromInteger(format: Format, value: bigint, mxcsr: number): Rounded {
   return round(format, value < 0n, value < 0n ? -value : value, 0, mxcsr);
 }
 
+/** To an integer of the same format; a denormal operand is not reported (SDM Vol. 2B, "ROUNDPD"). */
+function roundToIntegral(format: Format, value: Parts, mode: number, quietly: boolean): Rounded {
+  const nan = propagated(format, value);
+  if (nan) return nan;
+  if (value.kind !== 'finite') return exact(value.bits);
+  const { value: magnitude, inexact } = roundInteger(value.mantissa, value.exponent, value.negative, mode);
+  const flags = inexact && !quietly ? Exception.precision : 0;
+  if (magnitude === 0n) return { value: zeroOf(format, value.negative), flags };
+  // Below 2 to the precision, or an integer before: nothing is rounded again.
+  return { value: round(format, value.negative, magnitude, 0, 0).value, flags };
+}
+
 function convert(from: Format, to: Format, value: Parts, mxcsr: number): Rounded {
   const shift = BigInt(to.precision - from.precision);
   switch (value.kind) {
@@ -260,13 +272,21 @@ export function laneWidths(word: FloatWord, format: 32 | 64): readonly [number, 
   }
 }
 
+/** Words that round to an integer of the same format: their mode, or that it is that of MXCSR. */
+const roundings: Readonly<Partial<Record<FloatWord, number>>> = {
+  roundNearest: Rounding.nearest, roundDown: Rounding.down, roundUp: Rounding.up, roundZero: Rounding.zero, roundCurrent: -1,
+  roundNearestQuietly: Rounding.nearest, roundDownQuietly: Rounding.down, roundUpQuietly: Rounding.up, roundZeroQuietly: Rounding.zero,
+  roundCurrentQuietly: -1,
+};
+
 function applyToLane(word: FloatWord, width: 32 | 64, [first, second]: readonly bigint[], mxcsr: number): Rounded {
   const format = formats[width];
   if (word === 'fromSigned32') return fromInteger(format, BigInt.asIntN(32, first!), mxcsr);
   if (word === 'fromSigned64') return fromInteger(format, BigInt.asIntN(64, first!), mxcsr);
   if (word === 'toSingle') return convert(formats[64], formats[32], unpack(formats[64], first!, mxcsr), mxcsr);
   if (word === 'toDouble') return convert(formats[32], formats[64], unpack(formats[32], first!, mxcsr), mxcsr);
-  const left = unpack(format, first!, mxcsr);
+  const left = unpack(format, first!, mxcsr), rounding = roundings[word];
+  if (rounding !== undefined) return roundToIntegral(format, left, rounding < 0 ? modeOf(mxcsr) : rounding, word.endsWith('Quietly'));
   switch (word) {
     case 'toSigned32': return toInteger(left, 32, modeOf(mxcsr));
     case 'toSigned64': return toInteger(left, 64, modeOf(mxcsr));
@@ -292,12 +312,15 @@ function applyToLane(word: FloatWord, width: 32 | 64, [first, second]: readonly 
   }
 }
 
+/** What some words do to the even lanes and to the odd ones. */
+const alternating: Readonly<Partial<Record<FloatWord, readonly FloatWord[]>>> = { addSubtract: ['subtract', 'add'] };
+
 /** A word on whole vectors. What is detected before an operation keeps the others from being reported when it is not masked. */
 export function applyFloat(word: FloatWord, format: 32 | 64, width: number, values: readonly bigint[], mxcsr: number): Rounded {
   const [from, to] = laneWidths(word, format);
   let value = 0n, flags = 0;
   for (let at = 0; at * to < width; at++) {
-    const lane = applyToLane(word, format, values.map(each => BigInt.asUintN(from, each >> BigInt(at * from))), mxcsr);
+    const lane = applyToLane(alternating[word]?.[at & 1] ?? word, format, values.map(each => BigInt.asUintN(from, each >> BigInt(at * from))), mxcsr);
     value |= lane.value << BigInt(at * to);
     flags |= lane.flags;
   }

@@ -15,7 +15,7 @@ interface Lanes {
   readonly full: number;
   readonly bitmask: number;
   readonly abs: number; readonly sqrt: number; readonly add: number; readonly sub: number; readonly mul: number; readonly div: number;
-  readonly pmin: number; readonly pmax: number; readonly nearest: number;
+  readonly pmin: number; readonly pmax: number; readonly nearest: number; readonly floor: number; readonly ceil: number; readonly trunc: number;
   readonly eq: number; readonly ne: number; readonly lt: number; readonly gt: number; readonly le: number; readonly ge: number;
   readonly neg: number;
   readonly smallest: bigint; readonly infinity: bigint; readonly two31: bigint;
@@ -24,12 +24,14 @@ interface Lanes {
 }
 const byFormat: Readonly<Record<32 | 64, Lanes>> = {
   32: {
-    lane: 32, full: 15, bitmask: 0xa4, abs: 0xe0, sqrt: 0xe3, add: 0xe4, sub: 0xe5, mul: 0xe6, div: 0xe7, pmin: 0xea, pmax: 0xeb, nearest: 0x6a,
+    lane: 32, full: 15, bitmask: 0xa4, abs: 0xe0, sqrt: 0xe3, add: 0xe4, sub: 0xe5, mul: 0xe6, div: 0xe7, pmin: 0xea, pmax: 0xeb,
+    nearest: 0x6a, ceil: 0x67, floor: 0x68, trunc: 0x69,
     eq: 0x41, ne: 0x42, lt: 0x43, gt: 0x44, le: 0x45, ge: 0x46, smallest: 0x00800000n, infinity: 0x7f800000n, two31: 0x4f000000n,
     neg: 0xe1, digits: 24, splitter: 0x45800800n, huge: 0x76000000n, tiny: 0x10000000n,
   },
   64: {
-    lane: 64, full: 3, bitmask: 0xc4, abs: 0xec, sqrt: 0xef, add: 0xf0, sub: 0xf1, mul: 0xf2, div: 0xf3, pmin: 0xf6, pmax: 0xf7, nearest: 0x94,
+    lane: 64, full: 3, bitmask: 0xc4, abs: 0xec, sqrt: 0xef, add: 0xf0, sub: 0xf1, mul: 0xf2, div: 0xf3, pmin: 0xf6, pmax: 0xf7,
+    nearest: 0x94, ceil: 0x74, floor: 0x75, trunc: 0x7a,
     eq: 0x47, ne: 0x48, lt: 0x49, gt: 0x4a, le: 0x4b, ge: 0x4c, smallest: 0x0010000000000000n, infinity: 0x7ff0000000000000n, two31: 0x41e0000000000000n,
     neg: 0xed, digits: 53, splitter: 0x41a0000002000000n, huge: 0x7dd0000000000000n, tiny: 0x0500000000000000n,
   },
@@ -117,10 +119,15 @@ const comparisons: Readonly<Partial<Record<FloatWord, keyof Lanes>>> = {
   equal: 'eq', less: 'lt', lessOrEqual: 'le', notEqual: 'ne', notLess: 'ge', notLessOrEqual: 'gt',
 };
 const arithmetic: Readonly<Partial<Record<FloatWord, keyof Lanes>>> = { add: 'add', subtract: 'sub', multiply: 'mul', divide: 'div' };
+/** To integers of the same format. What MXCSR says is only taken when it says nearest. */
+const roundings: Readonly<Partial<Record<FloatWord, keyof Lanes>>> = {
+  roundNearest: 'nearest', roundDown: 'floor', roundUp: 'ceil', roundZero: 'trunc', roundCurrent: 'nearest', roundCurrentQuietly: 'nearest',
+  roundNearestQuietly: 'nearest', roundDownQuietly: 'floor', roundUpQuietly: 'ceil', roundZeroQuietly: 'trunc',
+};
 
-/** These only look at their operands: they never round. */
+/** These only look at their operands: they never round, or do not say so. */
 const looking: ReadonlySet<FloatWord> = new Set<FloatWord>(['minimum', 'maximum', 'equal', 'less', 'lessOrEqual', 'unordered', 'notEqual', 'notLess',
-  'notLessOrEqual', 'ordered', 'order', 'orderQuiet', 'toDouble']);
+  'notLessOrEqual', 'ordered', 'order', 'orderQuiet', 'toDouble', 'roundNearestQuietly', 'roundDownQuietly', 'roundUpQuietly', 'roundZeroQuietly']);
 
 class FastPath {
   /** The inexact flag is at stake. */
@@ -170,7 +177,12 @@ class FastPath {
 
   compute(): void {
     const { word, format, code } = this;
-    const operation = arithmetic[word], comparison = comparisons[word];
+    const operation = arithmetic[word], comparison = comparisons[word], rounding = roundings[word];
+    if (rounding) {
+      this.get(0);
+      this.op(rounding);
+      return this.finish();
+    }
     if (operation || comparison) {
       this.get(0);
       this.get(1);
@@ -178,6 +190,11 @@ class FastPath {
       return this.finish();
     }
     switch (word) {
+      case 'addSubtract':
+        this.get(0);
+        this.pushSecondTerm();
+        this.op('add');
+        return this.finish();
       case 'squareRoot':
         this.get(0);
         this.op('sqrt');
@@ -225,6 +242,16 @@ class FastPath {
         code.simd(format === 32 ? TO_I32_FROM_F32 : TO_I32_FROM_F64);
         return this.finish();
     }
+  }
+
+  /** What is added to the first operand of a sum or difference. */
+  private pushSecondTerm(): void {
+    const { word, code, format } = this;
+    this.get(1);
+    if (word === 'subtract') code.simd(this.lanes.neg);
+    if (word !== 'addSubtract') return;
+    code.simd(Simd.constant, ...Array.from({ length: 16 }, (_, at) => at % (format / 4) === format / 8 - 1 ? 0x80 : 0));
+    code.simd(Simd.xor);
   }
 
   /** The argument as f32 or f64, rounded to an integer where the word rounds. */
@@ -297,7 +324,7 @@ class FastPath {
   /** Whether the result, and the silence about exceptions, are right beyond doubt. */
   pushTrusted(): void {
     const { code } = this;
-    if (this.word in arithmetic) {
+    if (this.word in arithmetic || this.word === 'addSubtract') {
       // All three are normal numbers.
       this.pushAbsolute(0);
       this.pushAbsolute(1);
@@ -365,7 +392,7 @@ class FastPath {
       case 'toDouble':
         this.pushOrdinary(0);
         return this.pushAll();
-      case 'add': case 'subtract': case 'multiply': case 'divide':
+      case 'add': case 'subtract': case 'addSubtract': case 'multiply': case 'divide':
         // Zeros may take part, but one that comes out must be exact.
         this.pushOrdinary(0);
         this.pushOrdinary(1);
@@ -386,6 +413,10 @@ class FastPath {
         }
         code.simd(Simd.or);
         code.simd(Simd.and);
+        return this.pushAll();
+      case 'roundNearest': case 'roundDown': case 'roundUp': case 'roundZero': case 'roundCurrent':
+      case 'roundNearestQuietly': case 'roundDownQuietly': case 'roundUpQuietly': case 'roundZeroQuietly': case 'roundCurrentQuietly':
+        this.pushOrdinary(0);
         return this.pushAll();
       default:
         // Comparisons report nothing for ordinary operands.
@@ -423,12 +454,9 @@ class FastPath {
     const { word, code } = this;
     const result = (): void => { code.get(this.vector); };
     switch (word) {
-      case 'add': case 'subtract': {
+      case 'add': case 'subtract': case 'addSubtract': {
         // Knuth's sum: what r lacks is (a - (r - t)) + (b - t), where t = r - a.
-        const second = this.local(() => {
-          this.get(1);
-          if (word === 'subtract') code.simd(this.lanes.neg);
-        });
+        const second = this.local(() => { this.pushSecondTerm(); });
         const part = this.local(() => {
           result();
           this.get(0);
@@ -471,7 +499,7 @@ class FastPath {
         code.i64(2n << BigInt(this.lanes.digits));
         return code.op(Op.i64LtU);
       default:
-        // To integers: they were integers.
+        // To integers, of the same format too: they were integers.
         this.get(0);
         this.op('nearest');
         this.get(0);

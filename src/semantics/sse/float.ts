@@ -2,7 +2,7 @@
 // `sse/index.ts`. APM Vol. 4, alphabetic.
 import type { Meaning, Outcome } from '../outcome.ts';
 import { bit, call, constant, float, floatFlags, truncate, zeroExtend, type FloatExpr, type FloatWord, type Width } from '../expr.ts';
-import { immediateOf } from './packed.ts';
+import { evenAndOdd, immediateOf } from './packed.ts';
 
 const outcome = (result: FloatExpr): Outcome => ({ result, exceptions: floatFlags(result) });
 
@@ -10,6 +10,16 @@ const outcome = (result: FloatExpr): Outcome => ({ result, exceptions: floatFlag
 export const arithmetic = (word: FloatWord, format: 32 | 64): Meaning => ([destination, source]) =>
   outcome(float(word, format, destination.width, destination, source));
 export const root = (format: 32 | 64): Meaning => ([, source]) => outcome(float('squareRoot', format, source.width, source));
+
+/** HADDPS and its kin: each lane with its neighbour, those of the destination first. */
+export const horizontal = (word: 'add' | 'subtract', format: 32 | 64): Meaning => ([destination, source]) =>
+  outcome(float(word, format, destination.width, ...evenAndOdd(format, destination, source)));
+
+/** ROUNDPS and its kin: bit 3 of the immediate keeps silent about what was lost, bit 2 takes the mode from MXCSR, else bits 1:0 are the mode. */
+export const round = (format: 32 | 64): Meaning => ([destination, source], { instruction }) => {
+  const immediate = immediateOf(instruction), mode = immediate & 4 ? 'Current' : (['Nearest', 'Down', 'Up', 'Zero'] as const)[immediate & 3]!;
+  return outcome(float(`round${mode}${immediate & 8 ? 'Quietly' : ''}`, format, destination.width, source));
+};
 
 const predicates: readonly FloatWord[] = ['equal', 'less', 'lessOrEqual', 'unordered', 'notEqual', 'notLess', 'notLessOrEqual', 'ordered'];
 export const compare = (format: 32 | 64): Meaning => ([destination, source], { instruction }) =>

@@ -1,15 +1,28 @@
 // Mnemonic to meaning for MMX and SSE. Merged into the one table of `semantics/index.ts`.
 import type { Meaning } from '../outcome.ts';
-import { approximate, arithmetic, compare, compareFlags, convert, convertLow, fromGeneral, root, toGeneral } from './float.ts';
+import { assistKey, decrypt, decryptLast, encrypt, encryptLast, unmixKey } from './aes.ts';
+import {
+  approximate, arithmetic, compare, compareFlags, convert, convertLow, fromGeneral, horizontal as horizontalFloat, root, round, toGeneral,
+} from './float.ts';
+import { affineBytes, affineInverses, multiplyBytes, multiplyWithoutCarries } from './galois.ts';
 import { duplicate, move, moveHighHalf, moveHighToLow, moveLow, moveLowHalf, moveMask, moveScalar } from './move.ts';
 import {
-  absolute, alignRight, applySign, bitAnd, bitAndNot, bitOr, bitXor, blendByImmediate, blendByRegister, extractLane, horizontal, insertLane,
+  absolute, alignRight, applySign, bitAnd, bitAndNot, bitOr, bitXor, blendByImmediate, blendByRegister, extractField, extractLane,
+  horizontal, insertField, insertLane, insertSingle,
   interleave, leastWord, pack, packed, productsOfBytes, shift, shiftBytes, shuffleBytes, shuffleFour, shuffleHalves, shufflePairs,
   sumOfDistances, sumsOfDistances, testBits, widen,
 } from './packed.ts';
+import { sha1Message1, sha1Message2, sha1NextE, sha1Rounds, sha256Message1, sha256Message2, sha256Rounds } from './sha.ts';
+import { compareToIndex, compareToMask } from './text.ts';
 
 /** These take memory operands of 128 bits at any address. */
-const unaligned: Readonly<Record<string, Meaning>> = { MOVUPS: move, MOVUPD: move, MOVDQU: move, LDDQU: move };
+const unaligned: Readonly<Record<string, Meaning>> = {
+  MOVUPS: move, MOVUPD: move, MOVDQU: move, LDDQU: move,
+  PCMPESTRI: compareToIndex(true), PCMPISTRI: compareToIndex(false), PCMPESTRM: compareToMask(true), PCMPISTRM: compareToMask(false),
+  // The SDM wants these aligned; this processor does not (Zen 4, native vectors).
+  SHA1RNDS4: sha1Rounds, SHA1NEXTE: sha1NextE, SHA1MSG1: sha1Message1, SHA1MSG2: sha1Message2,
+  SHA256RNDS2: sha256Rounds, SHA256MSG1: sha256Message1, SHA256MSG2: sha256Message2,
+};
 
 const aligned: Readonly<Record<string, Meaning>> = {
   // Moves.
@@ -37,6 +50,9 @@ const aligned: Readonly<Record<string, Meaning>> = {
   CVTPD2DQ: convert('toSigned32', 64, 64, true), CVTTPD2DQ: convert('truncateTo32', 64, 64, true),
   CVTPI2PS: convertLow('fromSigned32', 32, 64), CVTPI2PD: convertLow('fromSigned32', 64, 128), CVTPS2PI: convertLow('toSigned32', 32, 64),
   CVTTPS2PI: convertLow('truncateTo32', 32, 64), CVTPD2PI: convert('toSigned32', 64, 64), CVTTPD2PI: convert('truncateTo32', 64, 64),
+  ADDSUBPS: arithmetic('addSubtract', 32), ADDSUBPD: arithmetic('addSubtract', 64),
+  HADDPS: horizontalFloat('add', 32), HADDPD: horizontalFloat('add', 64), HSUBPS: horizontalFloat('subtract', 32), HSUBPD: horizontalFloat('subtract', 64),
+  ROUNDPS: round(32), ROUNDSS: round(32), ROUNDPD: round(64), ROUNDSD: round(64),
   // Logic.
   PAND: bitAnd, PANDN: bitAndNot, POR: bitOr, PXOR: bitXor, ANDPS: bitAnd, ANDNPS: bitAndNot, ORPS: bitOr, XORPS: bitXor,
   ANDPD: bitAnd, ANDNPD: bitAndNot, ORPD: bitOr, XORPD: bitXor, PTEST: testBits,
@@ -73,11 +89,15 @@ const aligned: Readonly<Record<string, Meaning>> = {
   SHUFPS: shufflePairs, SHUFPD: shuffleHalves,
   PINSRB: insertLane(8), PINSRW: insertLane(16), PINSRD: insertLane(32), PINSRQ: insertLane(64),
   PEXTRB: extractLane(8), PEXTRW: extractLane(16), PEXTRD: extractLane(32), PEXTRQ: extractLane(64), EXTRACTPS: extractLane(32),
+  INSERTPS: insertSingle, EXTRQ: extractField, INSERTQ: insertField,
   PMOVSXBW: widen(8, 16, true), PMOVSXBD: widen(8, 32, true), PMOVSXBQ: widen(8, 64, true), PMOVSXWD: widen(16, 32, true),
   PMOVSXWQ: widen(16, 64, true), PMOVSXDQ: widen(32, 64, true), PMOVZXBW: widen(8, 16, false), PMOVZXBD: widen(8, 32, false),
   PMOVZXBQ: widen(8, 64, false), PMOVZXWD: widen(16, 32, false), PMOVZXWQ: widen(16, 64, false), PMOVZXDQ: widen(32, 64, false),
   PBLENDVB: blendByRegister(8), BLENDVPS: blendByRegister(32), BLENDVPD: blendByRegister(64),
   PBLENDW: blendByImmediate(16), BLENDPS: blendByImmediate(32), BLENDPD: blendByImmediate(64),
+  // Ciphers, digests, and fields of characteristic 2.
+  AESENC: encrypt, AESENCLAST: encryptLast, AESDEC: decrypt, AESDECLAST: decryptLast, AESIMC: unmixKey, AESKEYGENASSIST: assistKey,
+  PCLMULQDQ: multiplyWithoutCarries, GF2P8MULB: multiplyBytes, GF2P8AFFINEQB: affineBytes, GF2P8AFFINEINVQB: affineInverses,
 };
 
 /** APM Vol. 1, 4.3.2: legacy instructions raise #GP for a misaligned operand of 128 bits. */

@@ -3,7 +3,7 @@
 import type { ImmediateOperand, Instruction } from '../../isa/instruction.ts';
 import type { Meaning } from '../outcome.ts';
 import {
-  and, below, constant, isZero, join, lanes, narrow, not, or, select, shiftLanes, shuffle, slice, truncate, xor, zeroExtend,
+  and, below, constant, isZero, join, lanes, narrow, not, or, select, shiftLanes, shiftLeft, shiftRight, shuffle, slice, truncate, xor, zeroExtend,
   type Expr, type Lane, type LaneWord, type ShiftWord, type Width,
 } from '../expr.ts';
 
@@ -17,7 +17,7 @@ export const bitAnd = binary(and), bitAndNot = binary((left, right) => and(not(l
 export const immediateOf = ({ operands }: Instruction, index = operands.length - 1): number => Number((operands[index] as ImmediateOperand).value);
 const countOf = (width: number, lane: number): number => width / lane;
 const zero = (width: Width): Expr => constant(width, 0);
-const sequence = (count: number, pick: (at: number) => number): number[] => Array.from({ length: count }, (_, at) => pick(at));
+export const sequence = <T>(count: number, pick: (at: number) => T): T[] => Array.from({ length: count }, (_, at) => pick(at));
 
 // ── Shifts ──
 
@@ -88,6 +88,33 @@ export const insertAt = (vector: Expr, value: Expr, lane: Lane, at: number): Exp
 export const insertLane = (lane: Lane): Meaning => ([destination, source], { instruction }) =>
   ({ result: insertAt(destination, source, lane, immediateOf(instruction) & countOf(destination.width, lane) - 1) });
 
+/** INSERTPS: bits 7:6 choose a lane of a register, 5:4 where it goes, and 3:0 the lanes that become 0. */
+export const insertSingle: Meaning = ([destination, source], { instruction }) => {
+  const immediate = immediateOf(instruction), from = instruction.operands[1]!.kind === 'memory' ? 0 : immediate >> 6, to = immediate >> 4 & 3;
+  const inserted = insertAt(destination, slice(source, 32 * from, 32), 32, to);
+  return { result: shuffle(32, sequence(4, at => immediate >> at & 1 ? 4 : at), inserted, zero(128)) };
+};
+
+/** EXTRQ and INSERTQ: length and first bit of a field are two immediates, or 6 bits each of a vector register, 8 bits apart. A length of 0 means
+ * 64. What the manual leaves undefined (the upper half, a field beyond the top) is 0 (Zen 4, native vectors). */
+const fieldOf = ({ operands }: Instruction, control: Expr): { mask: Expr; first: Expr } => {
+  const immediates = operands.filter(each => each.kind === 'immediate'), six = constant(64, 63);
+  const [length, first] = immediates.length > 0
+    ? immediates.map(({ value }) => constant(64, value & 63n)) as [Expr, Expr]
+    : [and(zeroExtend(64, slice(control, 0, 8)), six), and(zeroExtend(64, slice(control, 8, 8)), six)];
+  const all = constant(64, -1);
+  return { mask: select(isZero(length), all, not(shiftLeft(all, length))), first };
+};
+export const extractField: Meaning = ([destination, source], { instruction }) => {
+  const { mask, first } = fieldOf(instruction, source);
+  return { result: zeroExtend(128, and(shiftRight(truncate(64, destination), first), mask)) };
+};
+export const insertField: Meaning = ([destination, source], { instruction }) => {
+  const { mask, first } = fieldOf(instruction, slice(source, 64, 64));
+  const place = shiftLeft(mask, first), field = shiftLeft(and(truncate(64, source), mask), first);
+  return { result: zeroExtend(128, or(and(truncate(64, destination), not(place)), field)) };
+};
+
 // ── Sums and products ──
 
 /** Absolute differences of unsigned bytes. */
@@ -102,7 +129,7 @@ const sumPairs = (lane: 8 | 16 | 32, value: Expr): Expr => {
 export const sumOfDistances = binary((left, right) => sumPairs(32, sumPairs(16, sumPairs(8, distance(left, right)))));
 
 /** The even lanes of both, and the odd ones: what a horizontal operation combines. */
-const evenAndOdd = (lane: Lane, left: Expr, right: Expr): [Expr, Expr] => {
+export const evenAndOdd = (lane: Lane, left: Expr, right: Expr): [Expr, Expr] => {
   const count = countOf(left.width, lane);
   return [shuffle(lane, sequence(count, at => 2 * at), left, right), shuffle(lane, sequence(count, at => 2 * at + 1), left, right)];
 };
