@@ -13,6 +13,8 @@ export const Touched = { nothing: 0, code: 1, mapping: 2 } as const;
 
 export interface Tlb {
   readonly walker: Walker;
+  /** Of the nested tables alone. */
+  readonly nested: Walker;
   /** Another paging context: everything is dropped. */
   setContext(context: PagingContext): void;
   /** RFLAGS.AC changed while SMAP is on. */
@@ -271,7 +273,7 @@ export function createTlb(ram: Ram): Tlb {
 
   dropAll();
   return {
-    walker, setContext, setContextOfAc, insert, probe, probeFetch, insertFetch, dropPage, dropAll, dropWrites, markCode, forgetCode, takeCode,
+    walker, nested, setContext, setContextOfAc, insert, probe, probeFetch, insertFetch, dropPage, dropAll, dropWrites, markCode, forgetCode, takeCode,
     beforeTableStore, afterTableStore, isWatched,
     setWatched(pages) {
       if (pages.length === 0 && watched.length === 0) return;

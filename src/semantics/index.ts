@@ -73,7 +73,7 @@ const table: Readonly<Record<string, Entry>> = {
   SMSW: system, LMSW: system, CLTS: system, INVD: system, WBNOINVD: system, WBINVD: system, INVLPG: system, INVPCID: system,
   MOVCR: system, MOVDR: system, MONITOR: system, MWAIT: system, MONITORX: system, MWAITX: system, XGETBV: system, XSETBV: system,
   RDPKRU: system, WRPKRU: system, CLZERO: system, RSM: system,
-  VMRUN: system, VMMCALL: system, VMLOAD: system, VMSAVE: system, STGI: system, CLGI: system, INVLPGA: system, VMCALL: system,
+  VMRUN: system, VMMCALL: system, VMLOAD: system, VMSAVE: system, STGI: system, CLGI: system, INVLPGA: system, SKINIT: system, VMCALL: system,
 
   // MMX and SSE.
   ...sse,
@@ -89,7 +89,7 @@ const table: Readonly<Record<string, Entry>> = {
   RDSSP: withFeature('cet-ss'), INCSSP: withFeature('cet-ss'), CLRSSBSY: withFeature('cet-ss'), RSTORSSP: withFeature('cet-ss'),
   SETSSBSY: withFeature('cet-ss'), SAVEPREVSSP: withFeature('cet-ss'), WRUSS: withFeature('cet-ss'), WRSS: withFeature('cet-ss'),
   UMONITOR: withFeature('waitpkg'), UMWAIT: withFeature('waitpkg'), TPAUSE: withFeature('waitpkg'), PTWRITE: withFeature('intel-pt'),
-  SKINIT: withFeature('skinit'), VMGEXIT: withFeature('sev_es'),
+  VMGEXIT: withFeature('sev_es'),
   VMLAUNCH: withFeature('vmx'), VMRESUME: withFeature('vmx'), VMXOFF: withFeature('vmx'), VMFUNC: withFeature('vmx'), VMREAD: withFeature('vmx'),
   VMWRITE: withFeature('vmx'), VMPTRLD: withFeature('vmx'), VMCLEAR: withFeature('vmx'), VMXON: withFeature('vmx'), VMPTRST: withFeature('vmx'),
   INVEPT: withFeature('vmx'), INVVPID: withFeature('vmx'),

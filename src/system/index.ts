@@ -88,7 +88,7 @@ export const systemInstructions: Readonly<Record<string, SystemInstruction>> = {
   VMMCALL: callHypervisor, VMCALL: hypercall,
 
   // Always undefined, or done by the run loop where they exist: RSM in system-management mode, VMRUN
-  UD0: undefinedInstruction, UD1: undefinedInstruction, UD2: undefinedInstruction, RSM: undefinedInstruction,
+  UD0: undefinedInstruction, UD1: undefinedInstruction, UD2: undefinedInstruction, RSM: undefinedInstruction, SKINIT: undefinedInstruction,
   VMRUN: undefinedInstruction,
 };
 

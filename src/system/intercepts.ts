@@ -2,13 +2,13 @@
 // exceptions that come first. `vm/run.ts` asks before it executes a system instruction, event delivery before it delivers; the answer is a
 // `GuestExit` that is thrown before anything is committed.
 import type { Instruction } from '../isa/instruction.ts';
-import { CR0, CR4, cr4Of, is64Bit, isProtected, isVirtual8086 } from '../cpu/controls.ts';
+import { CR0, CR4, cr4Of, is64Bit, isLongMode, isProtected, isVirtual8086 } from '../cpu/controls.ts';
 import { OF, rflags } from '../cpu/flags.ts';
 import { placeOf, type Cpu } from '../cpu/state.ts';
 import { Control, Event, Exit, exitOf, Intercept1, Intercept2, Intercept3 } from '../transitions/svm/vmcb.ts';
 import { recordDebugCauses } from './debug.ts';
 import { GuestExit, type Machine } from './machine.ts';
-import { control64Of, controlOf, isGuest, isIntercepted, setControl } from './nested.ts';
+import { control64Of, controlOf, hasVirtualSaveLoad, isGuest, isIntercepted, setControl } from './nested.ts';
 import { generalProtection, invalidOpcode, offsetOf, operandAt, readRegister, segmentIndexOf, Vector } from './operand.ts';
 import { requirePrivilege0 } from './segment-load.ts';
 
@@ -54,7 +54,14 @@ export const requireSvm: Guard = ({ cpu }) => {
 
 // ── Instructions ──
 
-interface Row { readonly word: number; readonly bit: number; readonly guard: Guard; readonly info1?: (machine: Machine, instruction: Instruction) => bigint }
+interface Row {
+  readonly word: number;
+  readonly bit: number;
+  readonly guard: Guard;
+  readonly info1?: (machine: Machine, instruction: Instruction) => bigint;
+  /** Virtual VMLOAD and VMSAVE exist in long mode only: elsewhere they are intercepted in any case (APM Vol. 2, 15.33.1). */
+  readonly outsideLongMode?: true;
+}
 const first = (bit: number, guard: Guard = none, info1?: Row['info1']): Row => ({ word: Control.intercept1, bit, guard, ...(info1 === undefined ? {} : { info1 }) });
 const second = (bit: number, guard: Guard = none): Row => ({ word: Control.intercept2, bit, guard });
 const bases = { [Control.intercept1]: Exit.INTERCEPT1, [Control.intercept2]: Exit.INTERCEPT2, [Control.intercept3]: Exit.INTERCEPT3 } as Readonly<Record<number, number>>;
@@ -83,7 +90,8 @@ const rows: Readonly<Record<string, Row>> = {
   PUSHF: first(Intercept1.PUSHF), POPF: first(Intercept1.POPF), CPUID: first(Intercept1.CPUID), RSM: first(Intercept1.RSM), IRET: first(Intercept1.IRET),
   INT: first(Intercept1.SWINT, none, immediate), INVD: first(Intercept1.INVD, level0), HLT: first(Intercept1.HLT, level0),
   INVLPG: first(Intercept1.INVLPG, level0, invalidated), INVLPGA: first(Intercept1.INVLPGA, requireSvm, ({ cpu }) => cpu.rax),
-  VMRUN: second(Intercept2.VMRUN, requireSvm), VMMCALL: second(Intercept2.VMMCALL), VMLOAD: second(Intercept2.VMLOAD, requireSvm), VMSAVE: second(Intercept2.VMSAVE, requireSvm),
+  VMRUN: second(Intercept2.VMRUN, requireSvm), VMMCALL: second(Intercept2.VMMCALL), VMLOAD: { ...second(Intercept2.VMLOAD, requireSvm), outsideLongMode: true }, VMSAVE: { ...second(Intercept2.VMSAVE, requireSvm), outsideLongMode: true },
+  SKINIT: second(Intercept2.SKINIT, all(protectedMode, level0)),
   STGI: second(Intercept2.STGI, requireSvm), CLGI: second(Intercept2.CLGI, requireSvm),
   RDTSCP: second(Intercept2.RDTSCP, timeStamp), INT1: second(Intercept2.ICEBP), WBINVD: second(Intercept2.WBINVD, level0), WBNOINVD: second(Intercept2.WBINVD, level0),
   MONITOR: second(Intercept2.MONITOR, undefinedAbove0), MONITORX: second(Intercept2.MONITOR), MWAIT: second(Intercept2.MWAIT, undefinedAbove0), MWAITX: second(Intercept2.MWAIT),
@@ -99,7 +107,7 @@ export function interceptInstruction(machine: Machine, instruction: Instruction)
   const { cpu } = machine, { mnemonic } = instruction;
   const row = rows[mnemonic];
   if (row !== undefined) {
-    if (isIntercepted(cpu, row.word, row.bit)) {
+    if (isIntercepted(cpu, row.word, row.bit) || (row.outsideLongMode === true && !isLongMode(cpu) && hasVirtualSaveLoad(cpu, machine.capability))) {
       row.guard(machine);
       leave(machine, bases[row.word]! + row.bit, row.info1 !== undefined && assists(machine) ? row.info1(machine, instruction) : 0n);
     }

@@ -58,6 +58,8 @@ export interface LinearMemory {
   writePhysical64(physical: number, value: bigint): void;
   /** Whether memory is at a physical address. */
   hasPhysical?(physical: number): boolean;
+  /** Where the nested tables put what a nested guest takes for a physical address; throws the guest's exit when they do not. */
+  nestedPhysical?(physical: number, write: boolean): number;
 }
 
 /** A port or device access that user space must answer: unwinds the instruction, which is executed again with the answer. */

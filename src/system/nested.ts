@@ -3,7 +3,7 @@
 import { placeOf, placeOfArea, VCPU_FILE, type Cpu, type FieldName } from '../cpu/state.ts';
 import { IF } from '../cpu/flags.ts';
 import type { Capabilities } from '../model/capabilities.ts';
-import { Control, Intercept1, NP_ENABLE, Save, VirtualInterrupt } from '../transitions/svm/vmcb.ts';
+import { Control, Extension, Intercept1, NP_ENABLE, Save, VirtualInterrupt } from '../transitions/svm/vmcb.ts';
 
 const GUEST_MODE = placeOf('guestMode') >> 2;
 const CONTROL = placeOfArea('nestedControl') >> 2;
@@ -19,6 +19,10 @@ export const isIntercepted = (cpu: Cpu, word: number, bit: number): boolean => (
 /** Whether the guest that runs has nested paging: only asked in guest mode. */
 export const hasNestedPaging = (cpu: Cpu, capability: Capabilities): boolean =>
   isGuest(cpu) && (controlOf(cpu, Control.nestedControl) & NP_ENABLE) !== 0 && capability.has('npt');
+
+/** VMLOAD and VMSAVE of the guest take its own physical addresses: "not considered unless nested paging is enabled" (APM Vol. 2, 15.33.1). */
+export const hasVirtualSaveLoad = (cpu: Cpu, capability: Capabilities): boolean =>
+  isGuest(cpu) && (controlOf(cpu, Control.extensions) & Extension.saveLoad) !== 0 && capability.has('v-vmsave-vmload') && hasNestedPaging(cpu, capability);
 
 // ── V_INTR ──
 

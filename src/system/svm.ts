@@ -9,7 +9,7 @@ import { attributesFromVmcb, attributesToVmcb, loadSaveFields, loadSaveSegments,
 import { hypercall } from './hypercall.ts';
 import { requireSvm } from './intercepts.ts';
 import { EmulationFailure, type Machine } from './machine.ts';
-import { isGuest, setGlobalInterruptFlag } from './nested.ts';
+import { hasVirtualSaveLoad, isGuest, setGlobalInterruptFlag } from './nested.ts';
 import { generalProtection, invalidOpcode, readRegister, retire } from './operand.ts';
 import { requirePrivilege0 } from './segment-load.ts';
 
@@ -26,10 +26,11 @@ export function prepareVmrun(machine: Machine, instruction: Instruction): number
   return addressOf(machine, instruction);
 }
 
-/** The same tests, and that memory is there. */
-function blockOf(machine: Machine, instruction: Instruction): number {
+/** The same tests, and that memory is there. With virtual VMLOAD and VMSAVE a guest's address is one of its own. */
+function blockOf(machine: Machine, instruction: Instruction, write: boolean): number {
   requireSvm(machine);
-  const address = addressOf(machine, instruction);
+  const named = addressOf(machine, instruction);
+  const address = hasVirtualSaveLoad(machine.cpu, machine.capability) ? machine.memory.nestedPhysical?.(named, write) ?? named : named;
   if (machine.memory.hasPhysical?.(address) === false) {
     if (machine.capability.behaviour('nsvm.vmcb-gpa-error') === 'emulation-failure') throw new EmulationFailure();
     throw generalProtection();
@@ -40,7 +41,7 @@ function blockOf(machine: Machine, instruction: Instruction): number {
 type Wide = Extract<FieldName, (typeof loadSaveFields)[number][0]>;
 
 export function loadState(machine: Machine, instruction: Instruction): Done {
-  const { cpu, memory } = machine, area = blockOf(machine, instruction);
+  const { cpu, memory } = machine, area = blockOf(machine, instruction, false);
   for (const name of loadSaveSegments) {
     const first = memory.readPhysical32(area + Save[name]), segment = cpu[name];
     segment.selector = first & 0xffff;
@@ -58,7 +59,7 @@ export function loadState(machine: Machine, instruction: Instruction): Done {
 const canonical = ({ capability }: Machine, value: bigint): bigint => BigInt.asUintN(64, BigInt.asIntN(capability.has('la57') ? 57 : 48, value));
 
 export function saveState(machine: Machine, instruction: Instruction): Done {
-  const { cpu, memory } = machine, area = blockOf(machine, instruction);
+  const { cpu, memory } = machine, area = blockOf(machine, instruction, true);
   for (const name of loadSaveSegments) {
     const segment = cpu[name];
     memory.writePhysical32(area + Save[name], (segment.selector & 0xffff | attributesToVmcb(segment.attributes) << 16) >>> 0);

@@ -419,6 +419,12 @@ export function createAccess(cpu: Cpu, ram: Ram, tlb: Tlb, hooks: AccessHooks): 
     hostOfRead: (atLow, atHigh, length, supervisor) => tlb.probe(atLow, atHigh, length, u32[CPL] === 3 && !supervisor, false),
     hostOfWrite: (atLow, atHigh, length, supervisor) => tlb.probe(atLow, atHigh, length, u32[CPL] === 3 && !supervisor, true),
     hasPhysical: (physical) => physicalHost(physical) !== 0,
+    nestedPhysical(physical, write) {
+      const { nested } = tlb, atHigh = Math.floor(physical / 2 ** 32);
+      const code = nested.walk(physical | 0, atHigh, Reason.user | (write ? Reason.write : Reason.read));
+      if (code === -1) return nested.frame * PAGE_SIZE + physical % PAGE_SIZE;
+      throw new GuestExit({ code: Exit.NPF, nextRip: 0n, info1: BigInt(code) | 1n << 32n, info2: BigInt(physical) });
+    },
     readPhysical32(physical) {
       const host = physicalHost(physical);
       return host === 0 ? 0xffffffff : view.getUint32(host, true);

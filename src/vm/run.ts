@@ -1,11 +1,12 @@
 // The run loop of a vCPU: how many instructions may run before something is due, what happens between two instructions, and what a stop
 // means. Implements `Services` for the engines and `Machine` for system instructions, so it is the one place where a guest fault is
 // caught, user space is asked and time advances. Called by `vm.ts`; it must not know who drives the VM.
-import { CR0, CR4, EFER, is64Bit } from '../cpu/controls.ts';
+import { codeSizeOf, CR0, CR4, EFER, is64Bit } from '../cpu/controls.ts';
 import { Done, Stop, type Engine, type Services } from '../cpu/engine.ts';
 import { AC, IOPL, RF, TF, VM } from '../cpu/flags.ts';
 import { Activity, Pending, placeOf, placeOfArea, placeOfGeneral, VCPU_FILE, type Cpu } from '../cpu/state.ts';
 import { placeOfMsr } from '../cpu/msrs.ts';
+import { decode } from '../isa/decode.ts';
 import type { Instruction } from '../isa/instruction.ts';
 import { applyVcpu, captureVcpu } from '../cpu/vcpu-state.ts';
 import { PAGE_SIZE } from '../memory/addresses.ts';
@@ -13,7 +14,8 @@ import { hostOfPage, NORMAL_SPACE, pageOfEntry, READ_ONLY_FRAME, SMM_SPACE, type
 import type { Tlb } from '../memory/tlb.ts';
 import { Reason, type PagingContext, type PagingModel } from '../memory/walk.ts';
 import type { Capabilities } from '../model/capabilities.ts';
-import { BreakOn, executeBreakpoints, watchedConditions } from '../system/debug.ts';
+import { hasBranched, recordBranch, recordEvent } from '../system/branches.ts';
+import { BreakOn, DEBUGCTL, executeBreakpoints, watchedConditions } from '../system/debug.ts';
 import { deliverException, deliverInterrupt, injectEvent } from '../system/deliver.ts';
 import { executeSystem } from '../system/index.ts';
 import { interceptInstruction } from '../system/intercepts.ts';
@@ -41,7 +43,7 @@ const BUDGET = word('budget'), ICOUNT = word('icount'), FLAGS = word('rflagsSyst
 const ACTIVITY = word('activity'), PENDING = word('pending'), SHADOW = word('interruptShadow'), PENDING_DEBUG = word('pendingDebug');
 const CPL = word('cpl'), CR0_WORD = word('cr0'), CR3_WORD = word('cr3'), CR4_WORD = word('cr4'), EFER_WORD = word('efer'), DR7_WORD = word('dr7');
 const TSC_OFFSET = word('tscOffset'), GUEST_MODE = word('guestMode');
-const SMM = word('smm'), GIF = word('gif');
+const SMM = word('smm'), GIF = word('gif'), DEBUG_CTL = word('debugCtl');
 const PKRU = word('pkru'), PDPTES = word('pdpte0'), FAULT_VECTOR = word('faultVector'), FAULT_CODE = word('faultErrorCode');
 const RAX = placeOfGeneral(0), RDX = placeOfGeneral(2);
 const FILE = VCPU_FILE >> 2, V_INTR = placeOfArea('nestedControl') + Control.interrupt >> 2, HOST_AREA = placeOfArea('hostSave');
@@ -60,7 +62,7 @@ const EXIT_TICKS = 1000;
 const EXITING: ReadonlySet<string> = new Set(['CPUID', 'VMCALL', 'VMMCALL', 'MOVCR', 'RDMSR', 'WRMSR', 'IN', 'OUT', 'HLT', 'WBINVD', 'INVD', 'XSETBV', 'VMRUN']);
 /** Ticks that PAUSE takes: about as many as on processors since Skylake. A guest that spins until something happens gets there sooner. */
 const PAUSE_TICKS = 128;
-const BS = 0x4000;
+const BS = 0x4000, LBR = Number(DEBUGCTL.LBR), BTF = Number(DEBUGCTL.BTF);
 const VIRTUAL_EVENTS = VirtualInterrupt.irq | VirtualInterrupt.nmi;
 const DB = 1, NMI = 2, PF = 14, SX = 30;
 /** VM_CR.R_INIT turns INIT into #SX with this error code (APM Vol. 2, 15.28). */
@@ -368,6 +370,11 @@ export function createRunner(parts: RunnerParts): Runner {
   function withInstruction(exit: Vmexit): Vmexit {
     const isData = (exit.code === Exit.NPF || exit.code === Exit.EXCEPTION + PF) && (exit.info1 & 0x10n) === 0n;
     if (!isData || !capability.has('decodeassists')) return exit;
+    return { ...exit, instruction: bytesAtRip() };
+  }
+
+  /** The bytes of the instruction at RIP, as far as they can be read. */
+  function bytesAtRip(): Uint8Array {
     const linear = BigInt.asUintN(is64Bit(cpu) ? 64 : 32, cpu.rip + (is64Bit(cpu) ? 0n : cpu.cs.base)), bytes: number[] = [];
     for (let at = linear; at < linear + 15n; at++) {
       const { walker } = tlb;
@@ -376,7 +383,7 @@ export function createRunner(parts: RunnerParts): Runner {
       if (entry === 0) break;
       bytes.push(u8[hostOfPage(pageOfEntry(entry)) + Number(at & 0xfffn)]!);
     }
-    return { ...exit, instruction: Uint8Array.from(bytes) };
+    return Uint8Array.from(bytes);
   }
 
   /** VMRUN. What it injects is delivered at once: the guest's first instruction is that of the handler. */
@@ -535,7 +542,7 @@ export function createRunner(parts: RunnerParts): Runner {
 
   /** Whether something must happen before the next instruction. */
   const mustLook = (): boolean =>
-    (u32[PENDING]! | u32[SHADOW]! | u32[PENDING_DEBUG]! | u32[ACTIVITY]! | u32[FLAGS]! & (TF | RF) | (u32[GUEST_MODE] !== 0 ? u32[V_INTR]! & VIRTUAL_EVENTS : 0)) !== 0
+    (u32[PENDING]! | u32[SHADOW]! | u32[PENDING_DEBUG]! | u32[ACTIVITY]! | u32[FLAGS]! & (TF | RF) | u32[DEBUG_CTL]! & LBR | (u32[GUEST_MODE] !== 0 ? u32[V_INTR]! & VIRTUAL_EVENTS : 0)) !== 0
     || armedExecute;
 
   // ── IN and OUT, the frequent way: permitted by IOPL, no I/O breakpoint ──
@@ -651,6 +658,7 @@ export function createRunner(parts: RunnerParts): Runner {
     u32[ACTIVITY] = Activity.running;
     u32[SHADOW] = 0;
     alone = true;
+    const from = cpu.rip;
     if (++fruitless > FRUITLESS_DELIVERIES) return internalError();
     let result: 'delivered' | 'shutdown';
     try {
@@ -665,6 +673,7 @@ export function createRunner(parts: RunnerParts): Runner {
       throw thrown;
     }
     noteAc();
+    if ((u32[DEBUG_CTL]! & LBR) !== 0) recordEvent(cpu, from);
     return result === 'shutdown' ? shutdown('triple fault') : 'delivered';
   }
 
@@ -750,6 +759,12 @@ export function createRunner(parts: RunnerParts): Runner {
     return afterStop(enterEngine(budget));
   }
 
+  /** The next instruction, while control transfers are watched. */
+  function instructionAtRip(): Instruction | undefined {
+    const bytes = bytesAtRip(), found = decode(bytes, 0, bytes.length, codeSizeOf(cpu), capability.has);
+    return 'why' in found ? undefined : found;
+  }
+
   /** Something is due before the next instruction, or right behind it. */
   function runAlone(budget: number): VcpuExit | undefined {
     if (isInitDue()) {
@@ -777,7 +792,7 @@ export function createRunner(parts: RunnerParts): Runner {
 
     const flags = u32[FLAGS]!, shadow = u32[SHADOW]!, held = cpu.pendingDebug;
     // An interrupt that IF keeps waiting needs no single steps: whatever sets IF asks for attention.
-    alone = (flags & (TF | RF)) !== 0 || shadow !== 0 || armedExecute || repeatAlone || door.hasAnswers() || held !== 0n;
+    alone = (flags & (TF | RF)) !== 0 || shadow !== 0 || armedExecute || repeatAlone || (u32[DEBUG_CTL]! & LBR) !== 0 || door.hasAnswers() || held !== 0n;
     if (!alone) return runFree(budget);
     // Both last for one instruction, which may set them anew.
     u32[SHADOW] = 0;
@@ -785,13 +800,16 @@ export function createRunner(parts: RunnerParts): Runner {
     withoutTrap = false;
     const port = (u32[PENDING]! & Pending.smi) === 0 ? undefined : door.answeredPort(), registers = port === undefined ? undefined : ioBefore();
     door.restart();
-    const before = u32[ICOUNT]!;
+    const before = u32[ICOUNT]!, watched = (u32[DEBUG_CTL]! & (LBR | BTF)) === 0 ? undefined : instructionAtRip(), from = watched === undefined ? 0n : cpu.rip;
     const stop = enterEngine(1);
     if (u32[ICOUNT] !== before) {
       if (port !== undefined && registers !== undefined) noteIo(port.port, port.size, port.isInput, registers);
       door.clear();
       repeatAlone = false;
-      if ((flags & TF) !== 0 && !withoutTrap && u32[SHADOW] !== 2) u32[PENDING_DEBUG]! |= BS;
+      const branched = watched !== undefined && hasBranched(cpu, watched, from);
+      if (branched && (u32[DEBUG_CTL]! & LBR) !== 0) recordBranch(cpu, watched, from);
+      // With DebugCtl.BTF only transfers of control trap.
+      if ((flags & TF) !== 0 && !withoutTrap && u32[SHADOW] !== 2 && (branched || (u32[DEBUG_CTL]! & BTF) === 0)) u32[PENDING_DEBUG]! |= BS;
     } else {
       cpu.pendingDebug = held;
       if (stop === Stop.userspace) {

@@ -9,7 +9,8 @@ import type { CheckResult } from '../check.ts';
 import type { Context, ReadonlyMemory, TransitionOutcome } from '../outcome.ts';
 import { checkEntry } from './checks.ts';
 import {
-  Control, CONTROL_SIZE, Event, Exit, exitName, HOST_WORD, Intercept1, InterruptState, loadGuestOnly, loadWorld, NESTED_WORD, NP_ENABLE, SAVE, Save, saveWorld,
+  Control, CONTROL_SIZE, Event, Exit, exitName, Extension, HOST_WORD, Intercept1, InterruptState, loadBranches, loadGuestOnly, loadWorld, NESTED_WORD, NP_ENABLE, SAVE, Save,
+  saveBranches, saveWorld,
   VirtualInterrupt, VMCB_SIZE, word64,
 } from './vmcb.ts';
 
@@ -38,6 +39,10 @@ export function enterGuest(before: VcpuState, { address, nextRip }: Vmrun, { mem
 
   const after = before.edit((draft) => {
     putHostAside(draft, before, nextRip);
+    if (recordsBranches(vmcb, capability)) {
+      saveBranches(draft.words, draft.words, HOST_WORD);
+      loadBranches(vmcb, SAVE >> 2, draft.words);
+    }
     loadGuest(draft, vmcb, capability);
     draft.vmcbAddress = BigInt(address);
     if (pointers !== undefined) [draft.pdpte0, draft.pdpte1, draft.pdpte2, draft.pdpte3] = pointers as [bigint, bigint, bigint, bigint];
@@ -52,6 +57,10 @@ export function enterGuest(before: VcpuState, { address, nextRip }: Vmrun, { mem
 
 export const usesNestedPaging = (vmcb: Readonly<Uint32Array>, capability: Capabilities, at = 0): boolean =>
   (vmcb[at + (Control.nestedControl >> 2)]! & NP_ENABLE) !== 0 && capability.has('npt');
+
+/** LBR virtualization (APM Vol. 2, 15.23). Without it host and guest share DebugCtl and the branch records. */
+export const recordsBranches = (vmcb: Readonly<Uint32Array>, capability: Capabilities, at = 0): boolean =>
+  (vmcb[at + (Control.extensions >> 2)]! & Extension.branchRecords) !== 0 && capability.has('lbrv');
 
 // ── The two worlds ──
 

@@ -5,9 +5,9 @@ import { flagFields, rflagsOf, TF } from '../../cpu/flags.ts';
 import { Activity } from '../../cpu/state.ts';
 import type { VcpuState } from '../../cpu/vcpu-state.ts';
 import type { Context, TransitionOutcome } from '../outcome.ts';
-import { usesNestedPaging } from './enter.ts';
+import { recordsBranches, usesNestedPaging } from './enter.ts';
 import {
-  Control, Event, exitName, HOST_WORD, InterruptState, loadWorld, NESTED_WORD, SAVE, Save, saveGuestOnly, saveWorld, VMCB_SIZE, word64,
+  Control, Event, exitName, HOST_WORD, InterruptState, loadBranches, loadWorld, NESTED_WORD, SAVE, Save, saveBranches, saveGuestOnly, saveWorld, VMCB_SIZE, word64,
 } from './vmcb.ts';
 
 export interface Vmexit {
@@ -29,6 +29,7 @@ const WRITTEN_FROM = Control.interrupt;
 
 export function leaveGuest(before: VcpuState, exit: Vmexit, { memory, capability }: Context): TransitionOutcome {
   const address = Number(before.vmcbAddress), nestedPaging = usesNestedPaging(before.words, capability, NESTED_WORD);
+  const branches = recordsBranches(before.words, capability, NESTED_WORD);
   const detail = {
     exit: exitName(exit.code), code: exit.code, vmcb: address, rip: before.rip, info1: exit.info1, info2: exit.info2,
     ...(exit.event === undefined || exit.event === 0 ? {} : { delivering: exit.event & Event.vector }),
@@ -37,12 +38,13 @@ export function leaveGuest(before: VcpuState, exit: Vmexit, { memory, capability
   // The VMCB has vanished while the guest ran: there is nowhere to save it to.
   if (bytes === undefined) return { after: before, writes: [], checks: [], stop: 'shutdown', detail };
   writeGuest(before, exit, new Uint32Array(bytes.buffer), capability.behaviour('nsvm.eventinj-cleared-on-exit') === 'cleared', nestedPaging);
+  if (branches) saveBranches(before.words, new Uint32Array(bytes.buffer), SAVE >> 2);
   if (exit.instruction !== undefined && exit.instruction.length > 0) {
     bytes[Control.instructionLength] = exit.instruction.length;
     bytes.fill(0, Control.instructionLength + 1, Control.instructionLength + 16);
     bytes.set(exit.instruction, Control.instructionLength + 1);
   }
-  const after = loadHost(before, nestedPaging);
+  const after = loadHost(before, nestedPaging, branches);
   const pointers = pagePointers(after, memory.read64);
   const writes = [{ physical: address + WRITTEN_FROM, bytes: bytes.subarray(WRITTEN_FROM) }];
   if (pointers === undefined) return { after, writes, checks: [], flush: 'all', detail };
@@ -74,7 +76,7 @@ function writeGuest(before: VcpuState, exit: Vmexit, vmcb: Uint32Array, clearsEv
 }
 
 /** The host as VMRUN put it aside: CPL 0, breakpoints off, GIF clear (APM Vol. 2, 15.6). */
-function loadHost(before: VcpuState, nestedPaging: boolean): VcpuState {
+function loadHost(before: VcpuState, nestedPaging: boolean, branches: boolean): VcpuState {
   return before.edit((draft) => {
     const { words } = draft;
     loadWorld(words, HOST_WORD, words);
@@ -83,6 +85,7 @@ function loadHost(before: VcpuState, nestedPaging: boolean): VcpuState {
     draft.flagCarries = flagCarries;
     draft.rflagsSystem = rflagsSystem;
     if (nestedPaging) draft.pat = word64(words, HOST_WORD + (Save.pat >> 2));
+    if (branches) loadBranches(words, HOST_WORD, words);
     draft.cr0 = (draft.cr0 | CR0.PE) >>> 0;
     draft.dr7 = BigInt(DR7_FIXED);
     draft.cpl = 0;

@@ -2,6 +2,7 @@
 // between its state-save area and a vCPU, as one table. VMRUN, #VMEXIT, VMLOAD and VMSAVE read it; nothing here decides anything.
 import { fieldPlaces, placeOfArea, placeOfSegment, SEGMENT_ATTRIBUTES, SEGMENT_BASE, SEGMENT_LIMIT, SEGMENT_SELECTOR, Attribute, segmentRegisters } from '../../cpu/state.ts';
 import type { FieldName, SegmentRegister } from '../../cpu/state.ts';
+import { placeOfMsr } from '../../cpu/msrs.ts';
 import { wordOf } from '../../cpu/vcpu-state.ts';
 
 /** Offsets in the control area, which begins the VMCB. */
@@ -90,6 +91,11 @@ const worldMoves = [
 const worldSegments = (['es', 'cs', 'ss', 'ds'] as const).map(segment);
 /** What only a guest's area holds. */
 const guestMoves = [move(Save.dr7, 'dr7'), move(Save.dr6, 'dr6'), move(Save.cr2, 'cr2')];
+/** DebugCtl and the branch records, which move where LBR virtualization is enabled (APM Vol. 2, 15.23). */
+const branchMoves = [
+  move(Save.debugCtl, 'debugCtl'),
+  ...[Save.branchFrom, Save.branchTo, Save.exceptionFrom, Save.exceptionTo].map((save, index): Move => ({ save: save >> 2, word: wordOf(placeOfMsr('lastBranch', index) << 3), wide: true })),
+];
 /** What VMLOAD and VMSAVE move. */
 export const loadSaveFields = [
   ['kernelGsBase', Save.kernelGsBase], ['star', Save.star], ['lstar', Save.lstar], ['cstar', Save.cstar], ['sfmask', Save.sfmask],
@@ -154,6 +160,12 @@ export function loadWorld(area: Uint32Array, at: number, state: Uint32Array): vo
 }
 export function loadGuestOnly(area: Uint32Array, at: number, state: Uint32Array): void {
   moveIn(guestMoves, [], area, at, state);
+}
+export function loadBranches(area: Uint32Array, at: number, state: Uint32Array): void {
+  moveIn(branchMoves, [], area, at, state);
+}
+export function saveBranches(state: Readonly<Uint32Array>, area: Uint32Array, at: number): void {
+  moveOut(branchMoves, [], state, area, at);
 }
 /** The reverse; RFLAGS is the caller's. */
 export function saveWorld(state: Readonly<Uint32Array>, area: Uint32Array, at: number): void {
