@@ -163,7 +163,8 @@ function servicesOf(cpu: Cpu, filled: Set<number>, capability: Capabilities): Se
       if (!(access & Access.probe)) hosts.forEach((host, at) => { cpu.u8[host] = cpu.u8[value + at]!; });
       return Written.done;
     }, Written.failed),
-    system: instruction => guarded<Done>(() => executeSystem(system, instruction), Done.fault),
+    prepare: instruction => ({ instruction }),
+    system: ({ instruction }) => guarded<Done>(() => executeSystem(system, instruction), Done.fault),
     fetch: ahead => guarded(() => {
       const offset = cpu.rip + BigInt(ahead);
       if (is64Bit(cpu)) {

@@ -55,6 +55,9 @@ export const Written = {
 } as const;
 export type Written = (typeof Written)[keyof typeof Written];
 
+/** A system instruction that `Services.prepare` has looked at. */
+export interface SystemStep { readonly instruction: Instruction }
+
 /** Whenever one of these is called in the middle of an instruction, `cpu.rip` is at that instruction and `cpu.budget` already counts it as
  * retired (so `icount` is what it will be behind it); an engine that then leaves with `fault` or `userspace` gives it back. */
 export interface Services {
@@ -63,8 +66,10 @@ export interface Services {
   readSlow(access: number): number;
   /** Likewise for a write; the value is in the `slowValue` area. */
   writeSlow(access: number): Written;
+  /** What there is to know about a system instruction before it runs, worked out once when it is decoded. */
+  prepare(instruction: Instruction): SystemStep;
   /** Does a system instruction: `cpu.nextRip` is behind it. On success it has set RIP itself. */
-  system(instruction: Instruction): Done;
+  system(step: SystemStep): Done;
   /** Translates CS:RIP + `ahead` for fetching (limit, canonical, paging with execute permission). Returns the RAM offset of that byte, or
    * -1: the fault is in the vCPU file, or -2: it lies outside RAM. `ahead` is 0, or up to 14 when an instruction crosses a page. */
   fetch(ahead: number): number;

@@ -204,15 +204,16 @@ export type Cpu = { -readonly [K in FieldName]: ValueOf<(typeof fields)[K]> } & 
 export function bindCpu(buffer: ArrayBuffer): Cpu {
   const u8 = new Uint8Array(buffer), u16 = new Uint16Array(buffer), u32 = new Uint32Array(buffer), u64 = new BigUint64Array(buffer);
   const view = new DataView(buffer);
-  const cpu: Record<string, unknown> = { u8, u16, u32, u64, view };
+  // Accessors stand on a prototype: so many on the object itself would make it a hash table, and every access a look-up.
+  const accessors = {}, cpu: Record<string, unknown> = Object.assign(Object.create(accessors) as object, { u8, u16, u32, u64, view });
   for (const name of Object.keys(fields) as FieldName[]) {
     const { offset, type } = places[name];
     if (type === 'u64') {
       const at = offset >> 3;
-      Object.defineProperty(cpu, name, { enumerable: true, get: () => u64[at], set: (value: bigint) => { u64[at] = value; } });
+      Object.defineProperty(accessors, name, { enumerable: true, get: () => u64[at], set: (value: bigint) => { u64[at] = value; } });
     } else {
       const at = offset >> 2;
-      Object.defineProperty(cpu, name, { enumerable: true, get: () => u32[at], set: (value: number) => { u32[at] = value; } });
+      Object.defineProperty(accessors, name, { enumerable: true, get: () => u32[at], set: (value: number) => { u32[at] = value; } });
     }
   }
   const segment = segmentRegisters.map((_, index): Segment => {

@@ -122,7 +122,7 @@ function execute(machine: ReferenceMachine, instruction: Instruction): Stop {
 const RCX = 1;
 
 function executeSystem({ cpu, services }: ReferenceMachine, instruction: Instruction): Stop {
-  const done = services.system(instruction);
+  const done = services.system(services.prepare(instruction));
   switch (done) {
     case Done.next: case Done.moved: case Done.repeat: return Stop.budget;
     case Done.attention: return Stop.attention;

@@ -2,7 +2,7 @@
 // means. Implements `Services` for the engines and `Machine` for system instructions, so it is the one place where a guest fault is
 // caught, user space is asked and time advances. Called by `vm.ts`; it must not know who drives the VM.
 import { codeSizeOf, CR0, CR4, EFER, is64Bit } from '../cpu/controls.ts';
-import { Done, Stop, type Engine, type Services } from '../cpu/engine.ts';
+import { Done, Stop, type Engine, type Services, type SystemStep } from '../cpu/engine.ts';
 import { AC, IOPL, RF, TF, VM } from '../cpu/flags.ts';
 import { Activity, Pending, placeOf, placeOfArea, placeOfGeneral, VCPU_FILE, type Cpu } from '../cpu/state.ts';
 import { placeOfMsr } from '../cpu/msrs.ts';
@@ -17,7 +17,7 @@ import type { Capabilities } from '../model/capabilities.ts';
 import { hasBranched, recordBranch, recordEvent } from '../system/branches.ts';
 import { BreakOn, DEBUGCTL, executeBreakpoints, watchedConditions } from '../system/debug.ts';
 import { deliverException, deliverInterrupt, injectEvent } from '../system/deliver.ts';
-import { executeSystem } from '../system/index.ts';
+import { systemInstruction, type SystemInstruction } from '../system/index.ts';
 import { interceptInstruction } from '../system/intercepts.ts';
 import { EmulationFailure, GuestExit, GuestFault, GuestShutdown, NeedsUserspace, type Machine } from '../system/machine.ts';
 import {
@@ -59,7 +59,7 @@ const EMULATION_FAILED = 1;
 /** Ticks that an instruction takes for which a guest leaves to KVM, roughly as on processors: guests that count such round trips in ticks
  * of the TSC get to their end, and a wait that polls a device does not last millions of polls. */
 const EXIT_TICKS = 1000;
-const EXITING: ReadonlySet<string> = new Set(['CPUID', 'VMCALL', 'VMMCALL', 'MOVCR', 'RDMSR', 'WRMSR', 'IN', 'OUT', 'HLT', 'WBINVD', 'INVD', 'XSETBV', 'VMRUN']);
+const EXITING = new Set(['CPUID', 'VMCALL', 'VMMCALL', 'MOVCR', 'RDMSR', 'WRMSR', 'IN', 'OUT', 'HLT', 'WBINVD', 'INVD', 'XSETBV', 'VMRUN']);
 /** Ticks that PAUSE takes: about as many as on processors since Skylake. A guest that spins until something happens gets there sooner. */
 const PAUSE_TICKS = 128;
 const BS = 0x4000, LBR = Number(DEBUGCTL.LBR), BTF = Number(DEBUGCTL.BTF);
@@ -67,6 +67,30 @@ const VIRTUAL_EVENTS = VirtualInterrupt.irq | VirtualInterrupt.nmi;
 const DB = 1, NMI = 2, PF = 14, SX = 30;
 /** VM_CR.R_INIT turns INIT into #SX with this error code (APM Vol. 2, 15.28). */
 const VM_CR_R_INIT = 2n, INIT_REDIRECTED = 1;
+
+/** What the run loop has to know of a system instruction. */
+interface Step extends SystemStep {
+  readonly execute: SystemInstruction;
+  /** Another way than to call `execute`, in some states. */
+  readonly way: 'usual' | 'in' | 'out' | 'pause' | 'time' | 'rsm' | 'vmrun';
+  /** Whether TF, clear behind it, keeps it from trapping: INT n and its like clear it themselves. */
+  readonly trap: 'usual' | 'never' | 'by-flags';
+  readonly exits: boolean;
+  /** CR8 and the APIC base are the local APIC's too. */
+  readonly reachesApic: boolean;
+  /** The TLB is coherent, so it changes nothing that code depends on. */
+  readonly keepsCode: boolean;
+}
+const ways: Readonly<Record<string, Step['way']>> = { IN: 'in', OUT: 'out', PAUSE: 'pause', RDTSC: 'time', RSM: 'rsm', VMRUN: 'vmrun' };
+const traps: Readonly<Record<string, Step['trap']>> = { INT: 'never', INT3: 'never', INTO: 'never', INT1: 'never', SYSCALL: 'by-flags' };
+
+const prepare = (instruction: Instruction): Step => {
+  const { mnemonic } = instruction;
+  return {
+    instruction, execute: systemInstruction(instruction), way: ways[mnemonic] ?? 'usual', trap: traps[mnemonic] ?? 'usual', exits: EXITING.has(mnemonic),
+    reachesApic: mnemonic === 'MOVCR' || mnemonic === 'WRMSR', keepsCode: mnemonic === 'INVLPG' || mnemonic === 'CLAC' || mnemonic === 'STAC',
+  };
+};
 
 export interface Transition {
   readonly kind: string;
@@ -476,20 +500,18 @@ export function createRunner(parts: RunnerParts): Runner {
     return Done.fault;
   }
 
-  function system(instruction: Instruction): Done {
-    const { mnemonic } = instruction;
-    if ((mnemonic === 'OUT' || mnemonic === 'IN') && u32[GUEST_MODE] === 0 && isPlainPort()) {
-      const asked = askPort(instruction, mnemonic === 'IN');
-      if (asked !== undefined) return asked;
+  function system(step: SystemStep): Done {
+    const { instruction, way, execute, trap, exits, reachesApic, keepsCode } = step as Step;
+    if (way !== 'usual' && u32[GUEST_MODE] === 0) {
+      const done = quickly(way, instruction);
+      if (done !== undefined) return done;
     }
-    if (mnemonic === 'PAUSE' && u32[GUEST_MODE] === 0 && !mustLook()) return pause();
-    if (mnemonic === 'RDTSC' && u32[CPL] === 0 && u32[GUEST_MODE] === 0 && !mustLook()) return readTime();
     touched = false;
     let done: Done;
     try {
       if (u32[GUEST_MODE] !== 0) interceptInstruction(machine, instruction);
-      if (mnemonic === 'RSM' && u32[SMM] !== 0) return resume();
-      done = mnemonic === 'VMRUN' ? enter(instruction) : executeSystem(machine, instruction);
+      if (way === 'rsm' && u32[SMM] !== 0) return resume();
+      done = way === 'vmrun' ? enter(instruction) : execute(machine, instruction);
     } catch (thrown) {
       if (thrown instanceof GuestExit || thrown instanceof GuestShutdown || thrown instanceof EmulationFailure) {
         leaving = thrown instanceof GuestExit ? thrown.exit : thrown;
@@ -500,18 +522,26 @@ export function createRunner(parts: RunnerParts): Runner {
       throw thrown;
     }
     noteAc();
-    withoutTrap = mnemonic === 'INT' || mnemonic === 'INT3' || mnemonic === 'INTO' || mnemonic === 'INT1'
-      || (mnemonic === 'SYSCALL' && (u32[FLAGS]! & TF) === 0);
+    withoutTrap = trap === 'never' || (trap === 'by-flags' && (u32[FLAGS]! & TF) === 0);
     // RF keeps one instruction from instruction breakpoints, and when none is armed nobody can tell: the handler of a fault returns with
     // it set, and the instruction that is tried again need not run by itself.
     if ((u32[FLAGS]! & RF) !== 0 && !armedExecute && u32[PENDING] === 0) u32[FLAGS]! &= ~RF;
-    if (irqchip !== undefined && (mnemonic === 'MOVCR' || mnemonic === 'WRMSR')) irqchip.synchronise(place, cpu.cr8, cpu.apicBase, now());
+    if (irqchip !== undefined && reachesApic) irqchip.synchronise(place, cpu.cr8, cpu.apicBase, now());
     if (done > Done.attention) return done;
-    if (EXITING.has(mnemonic)) letPass(EXIT_TICKS);
+    if (exits) letPass(EXIT_TICKS);
     if (mustLook() || (irqchip !== undefined && (irqchip.takeTouched() || irqchip.due() <= now()))) return Done.attention;
     if (touched) return Done.moved;
-    // The TLB is coherent, so these change nothing that code depends on.
-    return done === Done.next || mnemonic === 'INVLPG' || mnemonic === 'CLAC' || mnemonic === 'STAC' ? Done.next : Done.moved;
+    return done === Done.next || keepsCode ? Done.next : Done.moved;
+  }
+
+  /** What is done many times, where nothing is special about the moment. */
+  function quickly(way: Step['way'], instruction: Instruction): Done | undefined {
+    switch (way) {
+      case 'in': case 'out': return isPlainPort() ? askPort(instruction, way === 'in') : undefined;
+      case 'pause': return mustLook() ? undefined : pause();
+      case 'time': return u32[CPL] === 0 && !mustLook() ? readTime() : undefined;
+      default: return undefined;
+    }
   }
 
   function letPass(ticks: number): void {
@@ -844,7 +874,7 @@ export function createRunner(parts: RunnerParts): Runner {
   }
 
   const services: Services = {
-    readSlow: access.readSlow, writeSlow: access.writeSlow, fetch: access.fetch, markCode: access.markCode, system,
+    readSlow: access.readSlow, writeSlow: access.writeSlow, fetch: access.fetch, markCode: access.markCode, prepare, system,
     get failure() { return access.failure(); },
   };
   const engine = parts.createEngine(services);

@@ -1,7 +1,7 @@
 // Decoded code: from an instruction pointer to records, and back to nothing when the code changes. A block is a run of records in one
 // page, filed under the RAM page, the instruction pointer and the mode; branches inside the page are linked, everything else goes
 // through a jump cache in linear memory that WebAssembly probes itself. Called by `index.ts`; it executes nothing.
-import type { Services } from '../cpu/engine.ts';
+import type { Services, SystemStep } from '../cpu/engine.ts';
 import { Access } from '../cpu/engine.ts';
 import { modeKey, modeOf, type Mode } from '../cpu/mode.ts';
 import { placeOf, placeOfGeneral, placeOfRegister, RAM, ZERO_CELL, type Cpu } from '../cpu/state.ts';
@@ -70,6 +70,8 @@ export interface Blocks {
   /** What a `link` record continues with. */
   link(stub: number): number;
   instructionAt(record: number): Instruction;
+  /** What the run loop knows of a system instruction. */
+  stepAt(record: number): SystemStep;
   flushAddresses(): void;
   invalidate(ramOffset: number, length: number): void;
   reset(): void;
@@ -95,7 +97,7 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
   let foundPage: Page | undefined, foundOffset = 0;
   /** Code pages by RAM page, and blocks that reach into a page from the one before. */
   const codePages = new Map<number, Page[]>(), crossing = new Map<number, Block[]>();
-  let instructions: (Instruction | undefined)[] = [];
+  let instructions: (Instruction | undefined)[] = [], steps: (SystemStep | undefined)[] = [];
   let free = RECORDS, generation = 0;
   /** A record that never holds code: the jump cache had no entry. */
   let missRecord = 0, outsideRecord = 0;
@@ -126,6 +128,7 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     codePages.clear();
     crossing.clear();
     instructions = [];
+    steps = [];
     free = RECORDS;
     missRecord = newRecord(Slot.miss);
     for (let k = 0; k < JUMP_CACHE_COUNT; k++) {
@@ -437,7 +440,10 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
       setSlot(record, Slot.undecodable);
       return word(record, Field.place, unusable);
     }
-    if (isSystem(instruction.mnemonic)) return setSlot(record, Slot.system);
+    if (isSystem(instruction.mnemonic)) {
+      steps[indexOf(record)] = services.prepare(instruction);
+      return setSlot(record, Slot.system);
+    }
     const direct = instruction.operands[0]?.kind === 'relative' ? isValidTarget(context, targetOf(instruction, next)) : true;
     const hasRelative = instruction.operands[0]?.kind === 'relative';
     const shape = shapeOf(instruction, mode, hasRelative && direct);
@@ -579,6 +585,7 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     get mode() { return current!.mode; },
     get generation() { return generation; },
     instructionAt: (record) => instructions[indexOf(record)]!,
+    stepAt: (record) => steps[indexOf(record)]!,
     flushAddresses() {
       for (let k = 0; k < JUMP_CACHE_COUNT; k++) flushCache(k);
     },

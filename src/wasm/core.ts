@@ -9,8 +9,6 @@ import { Cell, Field, RECORD_SIZE } from './layout.ts';
 export const LOOKUP = 16;
 /** The same, but the mode may have changed too. */
 export const MOVED = 17;
-/** A system instruction is to be executed once more (a repeated INS or OUTS). */
-export const REPEAT = 18;
 
 /** Handlers that stand for no instruction, at the beginning of the table. */
 export const Slot = {
@@ -61,7 +59,7 @@ export interface Outside {
   readSlow(access: number): number;
   writeSlow(access: number): number;
   failure(): number;
-  /** Does the system instruction of a record: a `Stop`, `LOOKUP`-like code, or -1 to go on. */
+  /** Does the system instruction of a record: -1 to go on behind it, the record to go on with, or a reason to leave. */
   system(record: number): number;
   /** Decodes the target of a `link` record: the record to go on with. */
   link(record: number): number;
@@ -231,14 +229,14 @@ export function instantiateCore(memory: WebAssembly.Memory, table: WebAssembly.T
     code.op(Op.i32Ne);
     code.if();
     code.get(done);
-    code.i32(REPEAT);
-    code.op(Op.i32Ne);
+    code.i32(MOVED);
+    code.op(Op.i32LeU);
     code.if();
     code.get(done);
     code.return();
     code.end();
     loadCount(code);
-    dispatchTo(code, handlerType, () => { code.get(0); });
+    dispatchTo(code, handlerType, () => { code.get(done); });
     code.end();
     loadCount(code);
     dispatchNext(code, handlerType);

@@ -6,7 +6,7 @@ import { isExpandDown, isReadable, isWritable } from '../cpu/segments.ts';
 import { Attribute, placeOf, placeOfSegment, SEGMENT_ATTRIBUTES, SEGMENT_LIMIT, type Cpu } from '../cpu/state.ts';
 import type { HasFeature } from '../isa/instruction.ts';
 import { createBlocks, type Page } from './blocks.ts';
-import { instantiateCore, LOOKUP, MOVED, REPEAT } from './core.ts';
+import { instantiateCore, LOOKUP, MOVED } from './core.ts';
 import { createGroups } from './groups.ts';
 import { createHandlers } from './handlers.ts';
 import { Cell } from './layout.ts';
@@ -43,14 +43,14 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has, eag
     system(record) {
       const { generation } = blocks;
       if (blocks.mode.codeSize !== 64) u32[nextRipHigh] = 0;
-      const done = services.system(blocks.instructionAt(record));
+      const done = services.system(blocks.stepAt(record));
       switch (done) {
         case Done.next: case Done.repeat:
           if (blocks.generation !== generation) return MOVED;
           if (!blocks.mode.flatData || !blocks.mode.flatCode) setSegmentEnds(cpu);
           setCount();
-          return done === Done.next ? -1 : REPEAT;
-        case Done.moved: return MOVED;
+          return done === Done.next ? -1 : record;
+        case Done.moved: return eager ? MOVED : goOn();
         case Done.attention: return Stop.attention;
         case Done.fault:
           u32[budgetWord]!++;
@@ -61,7 +61,23 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has, eag
       }
     },
   });
+  /** The mode or RIP changed: the record there, without leaving WebAssembly. */
+  function goOn(): number {
+    if (u32[budgetWord] === 0) return Stop.budget;
+    enterMode();
+    const record = blocks.find(false);
+    if (record < 0) return Stop.fault;
+    setCount();
+    return record;
+  }
+  function enterMode(): void {
+    blocks.enterMode();
+    if (!blocks.mode.flatData || !blocks.mode.flatCode || blocks.mode.codeSize !== 64) setSegmentEnds(cpu);
+  }
+
   const handlers = createHandlers(memory, table, core);
+  // A module's exports are a hash table.
+  const { enter } = core;
   const blocks = createBlocks(cpu, services, has, handlers);
   const regions = createRegions({
     memory, u32, u16: cpu.u16, table, core, handlers, threshold: eager ? 0 : THRESHOLD[kind],
@@ -91,20 +107,17 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has, eag
 
   return {
     run() {
-      blocks.enterMode();
-      if (!blocks.mode.flatData || !blocks.mode.flatCode || blocks.mode.codeSize !== 64) setSegmentEnds(cpu);
+      enterMode();
       for (;;) {
         if (u32[budgetWord] === 0) return Stop.budget;
         const record = blocks.find(look);
         if (record < 0) return Stop.fault;
         if (look && blocks.foundPage) lookAt(blocks.foundPage, blocks.foundOffset);
         setCount();
-        const reason = core.enter(record, u32[countWord]!);
+        const reason = enter(record, u32[countWord]!);
         look = eager || reason === Stop.budget;
-        if (reason === MOVED) {
-          blocks.enterMode();
-          if (blocks.mode.codeSize !== 64) setSegmentEnds(cpu);
-        } else if (reason !== LOOKUP && reason !== Stop.budget) return reason as Stop;
+        if (reason === MOVED) enterMode();
+        else if (reason !== LOOKUP && reason !== Stop.budget) return reason as Stop;
       }
     },
     flushAddresses() { blocks.flushAddresses(); },

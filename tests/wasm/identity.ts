@@ -90,7 +90,8 @@ export function createIdentity(kind: EngineKind | 'reference', eager = true): Id
       for (const offset of touched) engine.invalidateCode(offset, 1);
       return Written.relook;
     },
-    system(instruction) {
+    prepare: (instruction) => ({ instruction }),
+    system({ instruction }) {
       if (instruction.mnemonic !== 'HLT') throw new Error(`${instruction.mnemonic} at ${cpu.rip.toString(16)}`);
       cpu.rip = cpu.nextRip;
       return Done.attention;
