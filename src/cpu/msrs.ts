@@ -10,7 +10,7 @@ export const Msr = {
   PERF_STATUS: 0x198, PERF_CTL: 0x199, CLOCK_MODULATION: 0x19a, THERM_INTERRUPT: 0x19b, THERM_STATUS: 0x19c, MISC_ENABLE: 0x1a0,
   DEBUG_CTL: 0x1d9, LAST_BRANCH_FROM: 0x1db, LAST_BRANCH_TO: 0x1dc, LAST_INT_FROM: 0x1dd, LAST_INT_TO: 0x1de,
   MTRR_PHYS_BASE0: 0x200, MTRR_FIX_64K: 0x250, MTRR_FIX_16K_80000: 0x258, MTRR_FIX_16K_A0000: 0x259, MTRR_FIX_4K_C0000: 0x268, PAT: 0x277, MTRR_DEF_TYPE: 0x2ff,
-  MC0_CTL: 0x400, U_CET: 0x6a0, S_CET: 0x6a2, PL0_SSP: 0x6a4, PL1_SSP: 0x6a5, PL2_SSP: 0x6a6, PL3_SSP: 0x6a7, INT_SSP_TAB: 0x6a8, TSC_DEADLINE: 0x6e0, X2APIC: 0x800, XSS: 0xda0,
+  MC0_CTL: 0x400, U_CET: 0x6a0, S_CET: 0x6a2, PL0_SSP: 0x6a4, PL1_SSP: 0x6a5, PL2_SSP: 0x6a6, PL3_SSP: 0x6a7, INT_SSP_TAB: 0x6a8, PKRS: 0x6e1, UMWAIT_CONTROL: 0xe1, TSC_DEADLINE: 0x6e0, X2APIC: 0x800, XSS: 0xda0,
   EFER: 0xc0000080, STAR: 0xc0000081, LSTAR: 0xc0000082, CSTAR: 0xc0000083, SFMASK: 0xc0000084,
   FS_BASE: 0xc0000100, GS_BASE: 0xc0000101, KERNEL_GS_BASE: 0xc0000102, TSC_AUX: 0xc0000103, TSC_RATIO: 0xc0000104, VIRT_SPEC_CTRL: 0xc000011f,
   K7_EVNTSEL0: 0xc0010000, K7_PERFCTR0: 0xc0010004, SYSCFG: 0xc0010010, HWCR: 0xc0010015, IORR_BASE0: 0xc0010016, TOP_MEM: 0xc001001a, TOP_MEM2: 0xc001001d,
@@ -31,6 +31,7 @@ const slotCounts = {
   tscRatio: 1, perfControl: PERF_COUNTERS, perfCounter: PERF_COUNTERS,
   syscfg: 1, hwcr: 1, iorr: 4, topMem: 2, nbCfg: 1, mmioConf: 1, intPending: 1, smmAddress: 2, pstateControl: 1,
   osvw: 2, coreConfig: 4, deCfg: 1, buCfg2: 1, perfCtl: 1, clockModulation: 1, thermInterrupt: 1, eblCr: 1,
+  pkrs: 1, umwaitControl: 1,
 } as const;
 export type MsrSlot = keyof typeof slotCounts;
 

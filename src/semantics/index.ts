@@ -72,6 +72,8 @@ const table: Readonly<Record<string, Entry>> = {
   RDPRU: system, RDRAND: system, RDSEED: system, WRMSR: system, RDMSR: system, SYSCALL: system, SYSRET: system, SYSENTER: system, SYSEXIT: system,
   SMSW: system, LMSW: system, CLTS: system, INVD: system, WBNOINVD: system, WBINVD: system, INVLPG: system, INVPCID: system,
   MOVCR: system, MOVDR: system, MONITOR: system, MWAIT: system, MONITORX: system, MWAITX: system, XGETBV: system, XSETBV: system,
+  WRMSRNS: system, LKGS: system, UMONITOR: system, UMWAIT: system, TPAUSE: system,
+  MOVDIR64B: system, CMPCCXADD: system, AADD: system, AAND: system, AOR: system, AXOR: system,
   RDPKRU: system, WRPKRU: system, CLZERO: system, RSM: system,
   VMRUN: system, VMMCALL: system, VMLOAD: system, VMSAVE: system, STGI: system, CLGI: system, INVLPGA: system, SKINIT: system, VMCALL: system,
 
@@ -88,7 +90,7 @@ const table: Readonly<Record<string, Entry>> = {
   XABORT: withFeature('rtm'), XBEGIN: withFeature('rtm'), XEND: withFeature('rtm'), XTEST: withFeature('rtm'),
   RDSSP: withFeature('cet-ss'), INCSSP: withFeature('cet-ss'), CLRSSBSY: withFeature('cet-ss'), RSTORSSP: withFeature('cet-ss'),
   SETSSBSY: withFeature('cet-ss'), SAVEPREVSSP: withFeature('cet-ss'), WRUSS: withFeature('cet-ss'), WRSS: withFeature('cet-ss'),
-  UMONITOR: withFeature('waitpkg'), UMWAIT: withFeature('waitpkg'), TPAUSE: withFeature('waitpkg'), PTWRITE: withFeature('intel-pt'),
+  PTWRITE: withFeature('intel-pt'),
   VMGEXIT: withFeature('sev_es'),
   VMLAUNCH: withFeature('vmx'), VMRESUME: withFeature('vmx'), VMXOFF: withFeature('vmx'), VMFUNC: withFeature('vmx'), VMREAD: withFeature('vmx'),
   VMWRITE: withFeature('vmx'), VMPTRLD: withFeature('vmx'), VMCLEAR: withFeature('vmx'), VMXON: withFeature('vmx'), VMPTRST: withFeature('vmx'),

@@ -20,11 +20,11 @@ import { hypercall } from './hypercall.ts';
 import { readMsrInstruction, writeMsrInstruction } from './msrs.ts';
 import { input, inputString, output, outputString } from './ports.ts';
 import {
-  clearLine, halt, identify, monitor, monitorWait, pause, readPerformanceCounter, readProcessorId, readProcessorRegister, readRandom,
-  readTimeStamp, readTimeStampAndProcessor, undefinedInstruction,
+  halt, identify, monitor, monitorWait, pause, readPerformanceCounter, readProcessorId, readProcessorRegister, readRandom,
+  readTimeStamp, readTimeStampAndProcessor, undefinedInstruction, userMonitor, userWait,
 } from './processor.ts';
 import {
-  adjustRequestedPrivilege, loadAccessRights, loadFarPointer, loadLdt, loadSegmentLimit, loadTableRegister, loadTask, moveFromSegment, moveToSegment,
+  adjustRequestedPrivilege, loadAccessRights, loadFarPointer, loadLdt, loadSegmentLimit, loadTableRegister, loadTask, loadKernelGs, moveFromSegment, moveToSegment,
   popSegment, pushSegment, storeLdt, storeTableRegister, storeTask, verifyRead, verifyWrite,
 } from './segment-load.ts';
 import { operandAt } from './operand.ts';
@@ -32,6 +32,7 @@ import { callHypervisor, invalidateGuestPage, loadState, saveState, setGlobalInt
 import {
   clearExceptions, doNothing, initialiseX87, loadControl, loadEnvironment, restoreAll, saveAll, storeControl, storeEnvironment, storeStatus, waitForExceptions,
 } from './x87-state.ts';
+import { clearLine, combine, compareAndAdd, moveLine } from './unit-access.ts';
 import { emptyMmx, loadMxcsr, restoreExtended, saveExtended, storeMasked, storeMxcsr } from './vector.ts';
 import { restore, saveCompacted, saveOptimized, saveStandard } from './xsave.ts';
 
@@ -49,7 +50,7 @@ export const systemInstructions: Readonly<Record<string, SystemInstruction>> = {
   SLDT: storeLdt, STR: storeTask, LLDT: loadLdt, LTR: loadTask, VERR: verifyRead, VERW: verifyWrite,
   SGDT: storeTableRegister('gdtr'), SIDT: storeTableRegister('idtr'), LGDT: loadTableRegister('gdtr'), LIDT: loadTableRegister('idtr'),
   LAR: loadAccessRights, LSL: loadSegmentLimit, ARPL: adjustRequestedPrivilege,
-  RDFSBASE: readFsBase, RDGSBASE: readGsBase, WRFSBASE: writeFsBase, WRGSBASE: writeGsBase, SWAPGS: swapGs,
+  RDFSBASE: readFsBase, RDGSBASE: readGsBase, WRFSBASE: writeFsBase, WRGSBASE: writeGsBase, SWAPGS: swapGs, LKGS: loadKernelGs,
 
   // Far transfers
   JMPF: jumpFar, CALLF: callFar, RETF: returnFar, IRET: returnFromInterrupt,
@@ -64,12 +65,16 @@ export const systemInstructions: Readonly<Record<string, SystemInstruction>> = {
   MOVCR: moveControl, MOVDR: moveDebug, LMSW: loadStatusWord, SMSW: storeStatusWord, CLTS: clearTaskSwitched,
   XGETBV: getExtendedControl, XSETBV: setExtendedControl, RDPKRU: readProtectionKeys, WRPKRU: writeProtectionKeys,
   INVLPG: invalidatePage, INVPCID: invalidateContext, INVD: invalidateCaches, WBINVD: invalidateCaches, WBNOINVD: invalidateCaches,
-  RDMSR: readMsrInstruction, WRMSR: writeMsrInstruction,
+  RDMSR: readMsrInstruction, WRMSR: writeMsrInstruction, WRMSRNS: writeMsrInstruction,
 
   // Processor
   CPUID: identify, RDTSC: readTimeStamp, RDTSCP: readTimeStampAndProcessor, RDPMC: readPerformanceCounter, RDPID: readProcessorId, RDPRU: readProcessorRegister,
   RDRAND: readRandom, RDSEED: readRandom, HLT: halt, PAUSE: pause, MONITOR: monitor, MWAIT: monitorWait, MONITORX: monitor, MWAITX: monitorWait,
-  CLZERO: clearLine,
+  UMONITOR: userMonitor, UMWAIT: userWait, TPAUSE: userWait,
+
+  // Memory as one unit
+  CLZERO: clearLine, MOVDIR64B: moveLine, CMPCCXADD: compareAndAdd, AADD: combine((left, right) => left + right), AAND: combine((left, right) => left & right),
+  AOR: combine((left, right) => left | right), AXOR: combine((left, right) => left ^ right),
 
   // Vectors
   EMMS: emptyMmx, LDMXCSR: loadMxcsr, STMXCSR: storeMxcsr, FXSAVE: saveExtended, FXRSTOR: restoreExtended, MASKMOVQ: storeMasked, MASKMOVDQU: storeMasked,

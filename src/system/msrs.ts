@@ -234,6 +234,15 @@ export const msrRows: readonly MsrRow[] = [
   row(Msr.PL2_SSP, 'PL2_SSP', ['cet-ss'], field('pl2Ssp', canonicalDword)),
   row(Msr.PL3_SSP, 'PL3_SSP', ['cet-ss'], field('pl3Ssp', canonicalDword)),
   row(Msr.INT_SSP_TAB, 'INTERRUPT_SSP_TABLE', ['cet-ss'], field('interruptSspTable', canonical)),
+  row(Msr.PKRS, 'PKRS', ['pks'], {
+    read: ({ cpu }) => cpu.u64[placeOfMsr('pkrs')]!,
+    write: (machine, value) => {
+      only(0xffffffffn)(machine, value);
+      machine.cpu.u64[placeOfMsr('pkrs')] = value;
+      machine.flushTlb(true);
+    },
+  }),
+  row(Msr.UMWAIT_CONTROL, 'UMWAIT_CONTROL', ['waitpkg'], slot('umwaitControl', 0, only(0xfffffffdn))),
   row(Msr.XSS, 'XSS', ['xsaves'], field('xss', (machine, value) => only(xssSupported(machine))(machine, value))),
 
   // AMD. Performance counters hold what is written and do not count.

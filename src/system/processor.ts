@@ -1,4 +1,4 @@
-// CPUID, time stamps, random numbers, HLT, PAUSE, MONITOR and CLZERO. Called by the system table. CPUID's dynamic fields
+// CPUID, time stamps, random numbers, HLT, PAUSE, MONITOR and their relatives. Called by the system table. CPUID's dynamic fields
 // (those that follow control registers and the APIC) are filled in here, over the rows of the model.
 import type { Instruction } from '../isa/instruction.ts';
 import { CR4, cr4Of, is64Bit } from '../cpu/controls.ts';
@@ -9,7 +9,7 @@ import { Activity } from '../cpu/state.ts';
 import type { Cpu } from '../cpu/state.ts';
 import { setPair } from './control.ts';
 import type { Machine } from './machine.ts';
-import { generalProtection, invalidOpcode, linearOf, operandAt, readRegister, retire, writeOperand } from './operand.ts';
+import { generalProtection, invalidOpcode, linearOf, operandAt, readOperand, readRegister, retire, writeOperand } from './operand.ts';
 import { DS } from '../cpu/segments.ts';
 import { requirePrivilege0 } from './segment-load.ts';
 import { layoutOf } from './xsave.ts';
@@ -168,15 +168,23 @@ export function monitorWait(machine: Machine, instruction: Instruction): Done {
   return Done.next;
 }
 
-const LINE = 64;
+/** UMONITOR: the address is in a register, at any level (SDM Vol. 2, "UMONITOR"). */
+export function userMonitor(machine: Machine, instruction: Instruction): Done {
+  const operand = operandAt(instruction, 0);
+  if (operand.kind !== 'register') throw invalidOpcode();
+  machine.memory.read8(linearOf(machine.cpu, DS, readRegister(machine.cpu, operand.number, instruction.addressSize), 1, false));
+  retire(machine.cpu);
+  return Done.next;
+}
 
-/** CLZERO: zeroes the 64-byte line at rAX (APM Vol. 3, "CLZERO"). */
-export function clearLine(machine: Machine, instruction: Instruction): Done {
-  const { cpu, memory } = machine;
-  const offset = readRegister(cpu, RAX, instruction.addressSize) & ~BigInt(LINE - 1);
-  const linear = linearOf(cpu, DS, offset, LINE, true);
-  memory.probeWrite(linear, LINE);
-  for (let byte = 0; byte < LINE; byte += 8) memory.write64(linear + BigInt(byte), 0n);
+/** UMWAIT, TPAUSE: they end at once, as MWAIT does, before any deadline: CF = 0, like the other flags. Bit 0 of the operand chooses C0.1. */
+export function userWait(machine: Machine, instruction: Instruction): Done {
+  const { cpu } = machine;
+  requireTimeStamp(cpu);
+  if ((readOperand(machine, instruction, 0) & 0xfffffffen) !== 0n) throw generalProtection();
+  machine.capability.behaviour('mwait.wait');
+  machine.pause?.();
+  setArithmeticFlags(cpu, 0);
   retire(cpu);
   return Done.next;
 }

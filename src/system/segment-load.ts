@@ -169,6 +169,17 @@ export function moveToSegment(machine: Machine, instruction: Instruction): Done 
   return afterLoad(cpu, destination.number);
 }
 
+/** LKGS: as MOV to GS, but the descriptor's base goes to KERNEL_GS_BASE (Intel FRED specification, 10.1). */
+export function loadKernelGs(machine: Machine, instruction: Instruction): Done {
+  const { cpu } = machine, { base } = cpu.gs;
+  requirePrivilege0(cpu);
+  loadSegment(machine, GS, readSelector(machine, instruction, 0));
+  cpu.kernelGsBase = cpu.gs.base;
+  cpu.gs.base = base;
+  retire(cpu);
+  return Done.moved;
+}
+
 /** MOV r/m, Sreg: memory takes 16 bits, a register the zero extension to its width. */
 export function moveFromSegment(machine: Machine, instruction: Instruction): Done {
   const source = operandAt(instruction, 1);

@@ -44,7 +44,7 @@ const ACTIVITY = word('activity'), PENDING = word('pending'), SHADOW = word('int
 const CPL = word('cpl'), CR0_WORD = word('cr0'), CR3_WORD = word('cr3'), CR4_WORD = word('cr4'), EFER_WORD = word('efer'), DR7_WORD = word('dr7');
 const TSC_OFFSET = word('tscOffset'), GUEST_MODE = word('guestMode');
 const SMM = word('smm'), GIF = word('gif'), DEBUG_CTL = word('debugCtl');
-const PKRU = word('pkru'), PDPTES = word('pdpte0'), FAULT_VECTOR = word('faultVector'), FAULT_CODE = word('faultErrorCode');
+const PKRU = word('pkru'), PKRS = placeOfMsr('pkrs') << 1, PDPTES = word('pdpte0'), FAULT_VECTOR = word('faultVector'), FAULT_CODE = word('faultErrorCode');
 const RAX = placeOfGeneral(0), RDX = placeOfGeneral(2);
 const FILE = VCPU_FILE >> 2, V_INTR = placeOfArea('nestedControl') + Control.interrupt >> 2, HOST_AREA = placeOfArea('hostSave');
 
@@ -198,7 +198,7 @@ export function createRunner(parts: RunnerParts): Runner {
   // ── The paging context ──
 
   const pdptes = new Uint32Array(8);
-  const seen = new Uint32Array(19), nestedPointers = new Uint32Array(8);
+  const seen = new Uint32Array(20), nestedPointers = new Uint32Array(8);
   const model: PagingModel = {
     physicalAddressBits: () => capability.number('physical-address-bits'),
     pdpe1gb: () => capability.has('pdpe1gb'),
@@ -235,7 +235,7 @@ export function createRunner(parts: RunnerParts): Runner {
       root: (u32[CR3_WORD]! >>> 12) + (levels > 3 ? (u32[CR3_WORD + 1]! & 0xfffff) * 0x100000 : 0),
       pse: (cr4 & CR4.PSE) !== 0, nxe: (efer & EFER.NXE) !== 0, wp: (cr0 & CR0.WP) !== 0,
       smep: (cr4 & CR4.SMEP) !== 0, smap: (cr4 & CR4.SMAP) !== 0, ac: (u32[FLAGS]! & AC) !== 0,
-      pke: long && (cr4 & CR4.PKE) !== 0, pkru: u32[PKRU]!, pks: false, pkrs: 0,
+      pke: long && (cr4 & CR4.PKE) !== 0, pkru: u32[PKRU]!, pks: long && (cr4 & CR4.PKS) !== 0, pkrs: u32[PKRS]!,
     };
   }
 
@@ -250,7 +250,7 @@ export function createRunner(parts: RunnerParts): Runner {
     const nested = isNested();
     put(1, u32[CR3_WORD]! & (nested ? ~0x1f : ~0xfff));
     put(2, u32[CR3_WORD + 1]! & 0xfffff);
-    put(3, u32[CR4_WORD]! & (CR4.PSE | CR4.PAE | CR4.LA57 | CR4.SMEP | CR4.SMAP | CR4.PKE));
+    put(3, u32[CR4_WORD]! & (CR4.PSE | CR4.PAE | CR4.LA57 | CR4.SMEP | CR4.SMAP | CR4.PKE | CR4.PKS));
     put(4, u32[EFER_WORD]! & (EFER.LMA | EFER.NXE));
     put(5, u32[PKRU]!);
     const pae = (seen[0]! & CR0.PG) !== 0 && (seen[3]! & CR4.PAE) !== 0 && (seen[4]! & EFER.LMA) === 0;
@@ -260,6 +260,7 @@ export function createRunner(parts: RunnerParts): Runner {
     put(16, nested ? controlOf(cpu, Control.nestedCr3 + 4) : 0);
     put(17, nested ? hostWord(Save.cr4) : 0);
     put(18, nested ? hostWord(Save.efer) : 0);
+    put(19, u32[PKRS]!);
     return changed;
   }
 
