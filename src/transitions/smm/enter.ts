@@ -8,7 +8,7 @@ import type { VcpuState } from '../../cpu/vcpu-state.ts';
 import type { Capabilities } from '../../model/capabilities.ts';
 import type { Context, MemoryWrite, TransitionOutcome } from '../outcome.ts';
 import { leaveGuest } from '../svm/exit.ts';
-import { Control, Exit, HOST_WORD, NESTED_WORD, SAVE, Save, saveWorld, VMCB_SIZE } from '../svm/vmcb.ts';
+import { Control, Exit, exitName, HOST_WORD, NESTED_WORD, SAVE, Save, saveWorld, VMCB_SIZE } from '../svm/vmcb.ts';
 import {
   amd64Layout, areaOf, HANDLER_OFFSET, IO_RESTART, ioTrapOf, legacyLayout, putScalar, putWide, SAVE_AREA, SAVE_AREA_SIZE, saveRegisters, type IoInstruction,
   type SaveArea, type SaveLayout, type Scalar,
@@ -39,7 +39,7 @@ export const exitsGuest = (capability: Capabilities): boolean => capability.beha
 export function enterSmm(before: VcpuState, { io }: Smi, context: Context): TransitionOutcome {
   const { capability } = context, layout = layoutOf(capability), smbase = BigInt(before.smbase);
   const area = save(before, io, layout, capability);
-  const { world, writes } = before.guestMode === 0 || !exitsGuest(capability) ? { world: before, writes: [] } : putGuestAside(before, context);
+  const exits = before.guestMode !== 0 && exitsGuest(capability), { world, writes } = exits ? putGuestAside(before, context) : { world: before, writes: [] };
   const after = world.edit((draft) => {
     draft.smm = Smm.active | (before.nmiBlocked !== 0 ? Smm.nmiWasBlocked : 0) | (before.guestMode !== 0 ? Smm.fromGuest : 0);
     draft.nmiBlocked = 1;
@@ -67,7 +67,7 @@ export function enterSmm(before: VcpuState, { io }: Smi, context: Context): Tran
     writes: [...writes, { physical: before.smbase + SAVE_AREA, bytes: area.u8, smram: true }],
     detail: {
       smbase: before.smbase, layout: layout.name, rip: before.rip, halted: before.activity === Activity.halted, fromGuest: before.guestMode !== 0,
-      ...(io === undefined ? {} : { port: io.port, input: io.isInput }),
+      ...(exits ? { exit: exitName(Exit.SW) } : {}), ...(io === undefined ? {} : { port: io.port, input: io.isInput }),
     },
   };
 }
