@@ -67,7 +67,9 @@ const codeAttributes: Readonly<Record<CodeSize, number>> = { 64: 0xafb, 32: 0xcf
 
 function enterMode(cpu: Cpu, mode: CodeSize): void {
   cpu.cr0 = 0x80050033;
-  cpu.cr4 = 0x20n | 0x600n;
+  // PAE, OSFXSR, OSXMMEXCPT, OSXSAVE with x87, SSE and AVX state.
+  cpu.cr4 = 0x20n | 0x600n | 0x40000n;
+  cpu.xcr0 = 7n;
   cpu.efer = 0xd01n;
   cpu.cpl = 3;
   // No interrupt table: a software interrupt ends in #GP with the vector in its error code.
@@ -117,7 +119,7 @@ function servicesOf(cpu: Cpu, filled: Set<number>, capability: Capabilities): Se
     const size = BigInt(access & 0xff);
     if (!(access & Access.checkSegment)) {
       const first = cpu.slowLinear;
-      if (access & Access.aligned && first & 15n) throw new GuestFault(Vector.gp);
+      if (access & Access.aligned && first & size - 1n) throw new GuestFault(Vector.gp);
       if (!isCanonical(cpu, first) || !isCanonical(cpu, BigInt.asUintN(64, first + size - 1n))) throw new GuestFault(access & Access.stack ? Vector.ss : Vector.gp);
       return first;
     }
@@ -131,7 +133,7 @@ function servicesOf(cpu: Cpu, filled: Set<number>, capability: Capabilities): Se
   /** Host addresses of the bytes of an access, from its first linear address up: the lower page faults first. */
   const hostBytes = (access: number, kind: 'read' | 'write'): number[] => {
     const first = linearOf(access);
-    if (access & Access.aligned && first & 15n) throw new GuestFault(Vector.gp);
+    if (access & Access.aligned && first & BigInt((access & 0xff) - 1)) throw new GuestFault(Vector.gp);
     const mask = is64Bit(cpu) ? 64 : 32;
     return Array.from({ length: access & 0xff }, (_, at) => translate(BigInt.asUintN(mask, first + BigInt(at)), kind));
   };

@@ -39,7 +39,7 @@ export const Access = {
   stack: 0x800,
   /** An implicit supervisor access, whatever CPL is. */
   supervisor: 0x1000,
-  /** 16 bytes that must be aligned: else #GP(0). */
+  /** 16 bytes or more that must be aligned: else #GP(0). */
   aligned: 0x2000,
 } as const;
 

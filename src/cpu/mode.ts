@@ -1,6 +1,6 @@
 // The mode key: everything about a vCPU that decoded code depends on, as one small integer. Computed by the engine when it starts to run
 // and after system instructions; decoded code is filed under it, so a change of mode only changes which code is found.
-import { codeSizeOf, CR0, CR4, stackSizeOf } from './controls.ts';
+import { codeSizeOf, CR0, CR4, is8086, stackSizeOf } from './controls.ts';
 import { AC } from './flags.ts';
 import { DS, ES, SS, CS, isExpandDown, isReadable, isWritable } from './segments.ts';
 import { Attribute, placeOf, placeOfSegment, SEGMENT_ATTRIBUTES, SEGMENT_BASE, SEGMENT_LIMIT, type Cpu } from './state.ts';
@@ -21,13 +21,14 @@ export interface Mode {
   readonly units: Units;
 }
 
-/** The control bits that x87, MMX and SSE instructions obey: CR0.EM, CR0.TS, CR4.OSFXSR. */
-export interface Units { readonly emulated: boolean; readonly switched: boolean; readonly fxsr: boolean }
+/** The control bits that x87, MMX and SSE instructions obey: CR0.EM, CR0.TS, CR4.OSFXSR; and `avx`: protected mode, CR4.OSXSAVE, and SSE and
+ * AVX state enabled in XCR0 (APM Vol. 4, 1.2.6). */
+export interface Units { readonly emulated: boolean; readonly switched: boolean; readonly fxsr: boolean; readonly avx: boolean }
 
-const USER = 0x10, FLAT_DATA = 0x20, FLAT_CODE = 0x40, ALIGNMENT = 0x80, EMULATED = 0x100, SWITCHED = 0x200, FXSR = 0x400;
+const USER = 0x10, FLAT_DATA = 0x20, FLAT_CODE = 0x40, ALIGNMENT = 0x80, EMULATED = 0x100, SWITCHED = 0x200, FXSR = 0x400, AVX = 0x800;
 const sizeCode = { 16: 0, 32: 1, 64: 2 } as const, sizes = [16, 32, 64, 64] as const;
 
-const CPL_WORD = placeOf('cpl') >> 2, CR0_WORD = placeOf('cr0') >> 2, CR4_WORD = placeOf('cr4') >> 2, FLAGS_WORD = placeOf('rflagsSystem') >> 2;
+const CPL_WORD = placeOf('cpl') >> 2, XCR0_WORD = placeOf('xcr0') >> 2, CR0_WORD = placeOf('cr0') >> 2, CR4_WORD = placeOf('cr4') >> 2, FLAGS_WORD = placeOf('rflagsSystem') >> 2;
 
 /** Base 0, limit 4 GiB, usable. */
 function spansAll(cpu: Cpu, segment: number): boolean {
@@ -41,6 +42,16 @@ function isFlatData(cpu: Cpu, segment: number): boolean {
   return spansAll(cpu, segment) && isWritable(attributes(cpu, segment)) && !isExpandDown(attributes(cpu, segment));
 }
 
+const AVX_STATE = 6;
+const hasAvx = (cpu: Cpu): boolean =>
+  (cpu.u32[XCR0_WORD]! & AVX_STATE) === AVX_STATE && (cpu.u32[CR4_WORD]! & CR4.OSXSAVE) !== 0 && !is8086(cpu);
+
+/** What `modeOf` says of the units, for a reader that keeps no modes. */
+export const unitsOf = (cpu: Cpu): Units => ({
+  emulated: (cpu.u32[CR0_WORD]! & CR0.EM) !== 0, switched: (cpu.u32[CR0_WORD]! & CR0.TS) !== 0,
+  fxsr: (cpu.u32[CR4_WORD]! & CR4.OSFXSR) !== 0, avx: hasAvx(cpu),
+});
+
 export function modeKey(cpu: Cpu): number {
   const codeSize = codeSizeOf(cpu);
   let key = sizeCode[codeSize] | sizeCode[stackSizeOf(cpu)] << 2;
@@ -52,18 +63,19 @@ export function modeKey(cpu: Cpu): number {
     if (spansAll(cpu, CS) && isReadable(attributes(cpu, CS))) key |= FLAT_CODE;
   }
   if (user && cpu.u32[CR0_WORD]! & CR0.AM && cpu.u32[FLAGS_WORD]! & AC) key |= ALIGNMENT;
+  if (hasAvx(cpu)) key |= AVX;
   // EM, TS and OSFXSR, moved to their places in the key.
   return key | (cpu.u32[CR0_WORD]! & (CR0.EM | CR0.TS)) << 6 | (cpu.u32[CR4_WORD]! & CR4.OSFXSR) << 1;
 }
 
-const modes: (Mode | undefined)[] = new Array<undefined>(0x800).fill(undefined);
+const modes: (Mode | undefined)[] = new Array<undefined>(0x1000).fill(undefined);
 export function modeOf(key: number): Mode {
   let mode = modes[key];
   if (!mode) {
     mode = {
       key, codeSize: sizes[key & 3]!, stackSize: sizes[key >> 2 & 3]!, user: (key & USER) !== 0,
       flatData: (key & FLAT_DATA) !== 0, flatCode: (key & FLAT_CODE) !== 0, alignmentCheck: (key & ALIGNMENT) !== 0,
-      units: { emulated: (key & EMULATED) !== 0, switched: (key & SWITCHED) !== 0, fxsr: (key & FXSR) !== 0 },
+      units: { emulated: (key & EMULATED) !== 0, switched: (key & SWITCHED) !== 0, fxsr: (key & FXSR) !== 0, avx: (key & AVX) !== 0 },
     };
     modes[key] = mode;
   }

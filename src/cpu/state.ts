@@ -159,6 +159,8 @@ export const fieldPlaces: Readonly<Record<FieldName, Place>> = places;
 export const placeOfGeneral = (number: number): number => places.rax.offset + 8 * number;
 /** FSW: an exception is pending (ES), and the place of TOP. */
 export const FSW_ES = 0x80, FSW_TOP = 0x3800;
+/** The longest vector register, in bytes. */
+export const VECTOR_BYTES = 64;
 /** Byte address of a register that expressions read and write; 0 for files that only system instructions know. */
 export function placeOfRegister(file: string, number: number): number {
   switch (file) {

@@ -76,8 +76,10 @@ function compute(expr: Expr, environment: Environment, value: (expr: Expr) => bi
     case 'float': return applyFloat(expr.word, expr.format, expr.width, expr.arguments.map(value), environment.mxcsr ?? 0x1f80).value;
     case 'floatFlags': {
       const { word, format, width, arguments: args } = expr.value;
+      if (expr.before && unmaskedExceptions(value(expr.before), environment.mxcsr ?? 0x1f80)) return 0n;
       return BigInt(applyFloat(word, format, width, args.map(value), environment.mxcsr ?? 0x1f80).flags);
     }
+    case 'unmasked': return BigInt(~((environment.mxcsr ?? 0x1f80) >> 7) & 0x3f);
     case 'call': {
       const named = functions[expr.name];
       if (!named) throw new Error(`no function is called '${expr.name}'`);
@@ -85,6 +87,8 @@ function compute(expr: Expr, environment: Environment, value: (expr: Expr) => bi
     }
   }
 }
+
+const unmaskedExceptions = (flags: bigint, mxcsr: number): boolean => (Number(flags) & ~(mxcsr >> 7)) !== 0;
 
 // ── Vectors ──
 
@@ -128,6 +132,7 @@ function laneWord(word: LaneWord, lane: Lane, left: bigint, right: bigint, table
     case 'timesLow': return lowSigned(left) * lowSigned(right);
     case 'timesLowUnsigned': return low(left) * low(right);
     case 'pairProducts': return lowSigned(left) * lowSigned(right) + (a >> BigInt(half)) * (b >> BigInt(half));
+    case 'shiftLeft': case 'shiftRight': case 'shiftRightSigned': return binary(word, left, right, lane);
     case 'permute': return b < 0n ? 0n : laneOf(table, Number(right) % (width / lane), lane);
   }
 }

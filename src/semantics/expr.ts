@@ -28,13 +28,15 @@ export type Lane = 8 | 16 | 32 | 64;
 export type LaneWord =
   | 'plus' | 'minus' | 'times' | 'equal' | 'greater' | 'minimum' | 'maximum' | 'minimumUnsigned' | 'maximumUnsigned' | 'averageUnsigned'
   | 'plusSaturated' | 'plusSaturatedUnsigned' | 'minusSaturated' | 'minusSaturatedUnsigned'
-  | 'timesHigh' | 'timesHighUnsigned' | 'timesHighRounded' | 'timesLow' | 'timesLowUnsigned' | 'pairProducts' | 'permute';
+  | 'timesHigh' | 'timesHighUnsigned' | 'timesHighRounded' | 'timesLow' | 'timesLowUnsigned' | 'pairProducts' | 'permute' | ShiftWord;
 /** Floating point under MXCSR, lane by lane; `softfloat.ts` says what each does. */
 export type FloatWord =
   | 'add' | 'subtract' | 'addSubtract' | 'multiply' | 'divide' | 'squareRoot' | 'minimum' | 'maximum'
   | 'equal' | 'less' | 'lessOrEqual' | 'unordered' | 'notEqual' | 'notLess' | 'notLessOrEqual' | 'ordered' | 'order' | 'orderQuiet'
   | 'fromSigned32' | 'fromSigned64' | 'toSigned32' | 'toSigned64' | 'truncateTo32' | 'truncateTo64' | 'toSingle' | 'toDouble'
-  | RoundWord;
+  | RoundWord
+  | 'halfToSingle' | 'toHalf' | 'toHalfNearest' | 'toHalfDown' | 'toHalfUp' | 'toHalfZero'
+  | 'fusedAdd' | 'fusedSubtract' | 'fusedNegativeAdd' | 'fusedNegativeSubtract' | 'fusedAddOdd' | 'fusedAddEven';
 /** To an integer of the same format; `Current` as MXCSR says; `Quietly` without a report of inexactness. */
 export type RoundWord = `round${'Nearest' | 'Down' | 'Up' | 'Zero' | 'Current'}${'' | 'Quietly'}`;
 export type ShiftWord = 'shiftLeft' | 'shiftRight' | 'shiftRightSigned';
@@ -61,7 +63,8 @@ export type Expr =
   | { readonly kind: 'narrow'; readonly width: Width; readonly lane: Lane; readonly signed: boolean; readonly left: Expr; readonly right: Expr }
   | { readonly kind: 'signs'; readonly width: 32; readonly lane: Lane; readonly value: Expr }
   | { readonly kind: 'float'; readonly width: Width; readonly word: FloatWord; readonly format: 32 | 64; readonly arguments: readonly Expr[] }
-  | { readonly kind: 'floatFlags'; readonly width: 32; readonly value: FloatExpr }
+  | { readonly kind: 'floatFlags'; readonly width: 32; readonly value: FloatExpr; readonly before: Expr | undefined }
+  | { readonly kind: 'unmasked'; readonly width: 32 }
   | { readonly kind: 'call'; readonly width: Width; readonly name: string; readonly arguments: readonly Expr[] };
 
 export type FloatExpr = Extract<Expr, { kind: 'float' }>;
@@ -158,7 +161,8 @@ export const call = (name: string, width: Width, ...args: Expr[]): Expr => ({ ki
 
 /** Lane by lane. `equal` and `greater` (signed) give all ones or 0. `timesHigh…` is the upper half of a product, rounded: bits `lane` + 14
  * to 15 of it plus its half (PMULHRSW); `timesLow…` the whole product of the lower halves; `pairProducts` the sum of the signed products of
- * the two halves; `permute`: the lane of `left` that each lane of `right` names, 0 where its top bit is set. */
+ * the two halves; `permute`: the lane of `left` that each lane of `right` names, 0 where its top bit is set;
+ * shifts: by the count in the lane of `right`, unsigned, where `lane` or more shifts everything out. */
 export const lanes = (word: LaneWord, lane: Lane, left: Expr, right: Expr): Expr => {
   if (left.width !== right.width) throw new Error(`${word}: ${left.width} and ${right.width} bits`);
   return { kind: 'lanes', width: left.width, lane, word, left, right };
@@ -177,8 +181,10 @@ export const narrow = (lane: Lane, signed: boolean, left: Expr, right: Expr): Ex
 export const signs = (lane: Lane, value: Expr): Expr => ({ kind: 'signs', width: 32, lane, value });
 /** Floating point of a format (of the result where the word makes floating point from integers). */
 export const float = (word: FloatWord, format: 32 | 64, width: Width, ...args: Expr[]): FloatExpr => ({ kind: 'float', width, word, format, arguments: args });
-/** The exceptions that came with it, as in MXCSR bits 5:0. */
-export const floatFlags = (value: FloatExpr): Expr => ({ kind: 'floatFlags', width: 32, value });
+/** The exceptions that came with it, as in MXCSR bits 5:0; none when one of those of a step `before` is not masked, which ends the instruction. */
+export const floatFlags = (value: FloatExpr, before?: Expr): Expr => ({ kind: 'floatFlags', width: 32, value, before });
+/** The exceptions that MXCSR does not mask, as in its bits 5:0. */
+export const unmasked: Expr = { kind: 'unmasked', width: 32 };
 /** The same lane everywhere. */
 export const repeated = (width: Width, lane: Lane, value: bigint): Expr => {
   let all = 0n;
@@ -190,7 +196,8 @@ export const repeated = (width: Width, lane: Lane, value: bigint): Expr => {
 export function childrenOf(node: Expr): readonly Expr[] {
   switch (node.kind) {
     case 'load': return [node.address];
-    case 'unary': case 'extend': case 'slice': case 'signs': case 'floatFlags': return [node.value];
+    case 'unary': case 'extend': case 'slice': case 'signs': return [node.value];
+    case 'floatFlags': return node.before ? [node.value, node.before] : [node.value];
     case 'binary': case 'compare': case 'lanes': case 'shuffle': case 'narrow': return [node.left, node.right];
     case 'select': return [node.condition, node.whenTrue, node.whenFalse];
     case 'join': return [node.high, node.low];

@@ -3,6 +3,7 @@
 import type { Instruction } from '../isa/instruction.ts';
 import type { Expr } from './expr.ts';
 import type { Meaning } from './outcome.ts';
+import { avx } from './avx/index.ts';
 import { adc, adcx, add, adox, cmp, cmpxchg, cmpxchg16b, cmpxchg8b, dec, inc, neg, sbb, sub, xadd, xchg } from './arithmetic.ts';
 import {
   andn, bextr, blcfill, blci, blcic, blcmsk, blcs, blsfill, blsi, blsic, blsmsk, blsr, bzhi, pdep, pext, rorx, sarx, shlx, shrx, t1mskc, tzmsk,
@@ -79,6 +80,10 @@ const table: Readonly<Record<string, Entry>> = {
 
   // MMX and SSE.
   ...sse,
+  ...avx,
+  VLDMXCSR: system, VSTMXCSR: system, VMASKMOVDQU: system, VMASKMOVPS: system, VMASKMOVPD: system, VPMASKMOVD: system, VPMASKMOVQ: system,
+  VPGATHERDD: system, VPGATHERDQ: system, VPGATHERQD: system, VPGATHERQQ: system,
+  VGATHERDPS: system, VGATHERDPD: system, VGATHERQPS: system, VGATHERQPD: system,
   EMMS: system, LDMXCSR: system, STMXCSR: system, FXSAVE: system, FXRSTOR: system, MASKMOVQ: system, MASKMOVDQU: system,
   XSAVE: system, XSAVEOPT: system, XSAVEC: system, XSAVES: system, XRSTOR: system, XRSTORS: system,
 

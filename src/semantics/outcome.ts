@@ -34,7 +34,7 @@ export interface Outcome {
   readonly store?: { readonly segment: SegmentName; readonly address: Expr; readonly value: Expr };
   /** Evaluated for the faults of its loads only (CLFLUSH). */
   readonly reads?: Expr;
-  /** A memory operand of 128 bits must be aligned: else #GP(0), before the page is looked at (APM Vol. 1, 4.3.2). */
+  /** A memory operand of 128 or 256 bits must be aligned: else #GP(0), before the page is looked at (APM Vol. 1, 4.3.2). */
   readonly aligned?: true;
   /** Floating-point exceptions, as in MXCSR bits 5:0, where they are set. One that is not masked is #XM, or #UD without CR4.OSXMMEXCPT;
    * nothing else is committed then. */
@@ -42,6 +42,10 @@ export interface Outcome {
   readonly flags?: Flags;
   /** Direction flag after the instruction (CLD, STD). */
   readonly df?: Expr;
+  /** Bits of vector registers that become 0: all above the result in the register that is written (`aboveResult`: every instruction with a
+   * VEX prefix), all above 127 in the registers that the mode has (`upper`: VZEROUPPER), or all (VZEROALL). Results are 128 bits wide then,
+   * or 256. */
+  readonly clears?: 'aboveResult' | 'upper' | 'all';
   /** Raised, before anything is committed, when `when` holds. Error code 0 where the vector has one. `when` is evaluated before the rest,
    * so loads that are not in it come later. */
   readonly fault?: { readonly when: Expr; readonly vector: number };

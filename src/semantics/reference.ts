@@ -1,10 +1,11 @@
 // The reference engine: fetch, decode, evaluate the meaning in bigint, commit; one instruction at a time, no cache of anything. It is the
 // judge of the other two readings and runs under the same run loop. It never looks at the TLB: every access goes through `Services`.
-import { codeSizeOf, CR0, CR4, cr4Of, is64Bit, isCanonical, stackSizeOf } from '../cpu/controls.ts';
+import { codeSizeOf, CR4, cr4Of, is64Bit, isCanonical, stackSizeOf } from '../cpu/controls.ts';
 import { Access, Done, Stop, Written, type Engine, type Services } from '../cpu/engine.ts';
 import { AF, CF, DF, OF, PF, SF, ZF, rflags, setArithmeticFlags } from '../cpu/flags.ts';
+import { unitsOf } from '../cpu/mode.ts';
 import { CS, FS } from '../cpu/segments.ts';
-import { FSW_ES, FSW_TOP, RAM, placeOfRegister, placeOfArea, type Cpu } from '../cpu/state.ts';
+import { FSW_ES, FSW_TOP, RAM, placeOfRegister, placeOfArea, VECTOR_BYTES, type Cpu } from '../cpu/state.ts';
 import { unitFault, usesMmx } from '../cpu/units.ts';
 import { decode } from '../isa/decode.ts';
 import {
@@ -98,9 +99,7 @@ function execute(machine: ReferenceMachine, instruction: Instruction): Stop {
   const { cpu } = machine;
   const meaning = meaningOf(instruction.mnemonic);
   if (!meaning) throw fault(cpu, UD);
-  const unusable = unitFault(instruction, {
-    emulated: (cpu.cr0 & CR0.EM) !== 0, switched: (cpu.cr0 & CR0.TS) !== 0, fxsr: (cr4Of(cpu) & CR4.OSFXSR) !== 0,
-  });
+  const unusable = unitFault(instruction, unitsOf(cpu));
   if (unusable !== 0) throw fault(cpu, unusable);
   if (usesMmx(instruction) && (cpu.fsw & FSW_ES) !== 0) throw fault(cpu, MF);
   cpu.nextRip = BigInt.asUintN(is64Bit(cpu) ? 64 : 32, cpu.rip + BigInt(instruction.length));
@@ -156,6 +155,10 @@ function commit(machine: ReferenceMachine, instruction: Instruction, outcome: Ou
   const registers = Object.entries(outcome.registers ?? {}).map(([name, expr]) => [name, value(expr), expr.width] as const);
   const store = outcome.store && { ...outcome.store, offset: value(outcome.store.address), stored: value(outcome.store.value) };
   const flags = outcome.flags && flagsAfter(cpu, outcome.flags, value);
+  if (outcome.exceptions && result !== undefined && instruction.operands[0]!.kind === 'memory') {
+    // What cannot be stored is not computed (Zen 4, native vectors).
+    probeWrite(machine, instruction.operands[0]!.segment, environment.address(0), outcome.result!.width);
+  }
   if (outcome.exceptions) raiseExceptions(cpu, Number(value(outcome.exceptions)));
   const next = outcome.branch && (!outcome.branch.when || value(outcome.branch.when)) ? value(outcome.branch.target) : undefined;
   if (next !== undefined && !isValidTarget(cpu, next)) {
@@ -176,10 +179,21 @@ function commit(machine: ReferenceMachine, instruction: Instruction, outcome: Ou
     cpu.fsw &= ~FSW_TOP;
     cpu.ftw = 0xff;
   }
+  if (outcome.clears) clearVectors(cpu, outcome.clears, destination, outcome.result?.width ?? 0);
   if (flags !== undefined) setArithmeticFlags(cpu, flags);
   if (df !== undefined) cpu.rflagsSystem = (cpu.rflagsSystem & ~DF | (df ? DF : 0)) >>> 0;
   cpu.rip = next ?? cpu.nextRip;
   return written === Written.attention ? Stop.attention : Stop.budget;
+}
+
+function clearVectors(cpu: Cpu, what: NonNullable<Outcome['clears']>, destination: Operand | undefined, width: number): void {
+  const clear = (number: number, fromByte: number): void => {
+    const place = placeOfRegister('vector', number);
+    cpu.u8.fill(0, place + fromByte, place + VECTOR_BYTES);
+  };
+  if (what !== 'aboveResult') {
+    for (let number = 0; number < (is64Bit(cpu) ? 16 : 8); number++) clear(number, what === 'all' ? 0 : 16);
+  } else if (destination?.kind === 'register' && destination.file === 'vector') clear(destination.number, width / 8);
 }
 
 /** The flags stay set even when the instruction faults for one of them (APM Vol. 1, 4.10). */
@@ -235,7 +249,7 @@ function writeOperand(cpu: Cpu, { file, number, high }: RegisterOperand, value: 
 }
 
 /** The bits of an access code that ask for an aligned operand. */
-const alignmentOf = (outcome: Outcome, { width }: MemoryOperand): number => outcome.aligned && width === 128 ? Access.aligned : 0;
+const alignmentOf = (outcome: Outcome, { width }: MemoryOperand): number => outcome.aligned && width >= 128 ? Access.aligned : 0;
 
 function readBytes(cpu: Cpu, place: number, width: number): bigint {
   let value = 0n;

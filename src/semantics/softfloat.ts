@@ -7,14 +7,16 @@ import type { FloatWord } from './expr.ts';
 export const Exception = { invalid: 1, denormal: 2, zeroDivide: 4, overflow: 8, underflow: 0x10, precision: 0x20 } as const;
 const DAZ = 0x40, FTZ = 0x8000, MASKS = 7, ROUNDING = 13;
 export const Rounding = { nearest: 0, down: 1, up: 2, zero: 3 } as const;
-const PRECOMPUTATION = Exception.invalid | Exception.denormal | Exception.zeroDivide;
+export const PRECOMPUTATION = Exception.invalid | Exception.denormal | Exception.zeroDivide;
 
 /** A value and the exceptions that it came with. */
 export interface Rounded { readonly value: bigint; readonly flags: number }
 const exact = (value: bigint): Rounded => ({ value, flags: 0 });
 
-interface Format { readonly width: 32 | 64; readonly precision: number; readonly bias: number }
-const formats: Readonly<Record<32 | 64, Format>> = { 32: { width: 32, precision: 24, bias: 127 }, 64: { width: 64, precision: 53, bias: 1023 } };
+interface Format { readonly width: 16 | 32 | 64; readonly precision: number; readonly bias: number }
+const formats: Readonly<Record<16 | 32 | 64, Format>> = {
+  16: { width: 16, precision: 11, bias: 15 }, 32: { width: 32, precision: 24, bias: 127 }, 64: { width: 64, precision: 53, bias: 1023 },
+};
 
 const bits = (value: bigint): number => value === 0n ? 0 : value.toString(2).length;
 const ones = (count: number): bigint => (1n << BigInt(count)) - 1n;
@@ -142,6 +144,32 @@ function multiply(format: Format, left: Parts, right: Parts, mxcsr: number): Rou
   return withFlags(round(format, negative, left.mantissa * right.mantissa, left.exponent + right.exponent, mxcsr), flags);
 }
 
+/** What fused words do to the product and to what is added: [negate, negate]. */
+const fusedSigns: Readonly<Partial<Record<FloatWord, readonly [boolean, boolean]>>> = {
+  fusedAdd: [false, false], fusedSubtract: [false, true], fusedNegativeAdd: [true, false], fusedNegativeSubtract: [true, true],
+};
+
+/** A product and a sum with one rounding. NaNs keep their signs. */
+function fuse(format: Format, left: Parts, right: Parts, added: Parts, [negateProduct, negateAdded]: readonly [boolean, boolean], mxcsr: number): Rounded {
+  const nan = propagated(format, left, right, added);
+  if (nan) return nan;
+  const negative = (left.negative !== right.negative) !== negateProduct, third = negateAdded ? opposite(format, added) : added;
+  const kinds = [left.kind, right.kind];
+  if (kinds.includes('infinity') && (kinds.includes('zero') || (third.kind === 'infinity' && third.negative !== negative))) return invalid(format);
+  const flags = denormalFlag(left, right, added);
+  if (kinds.includes('infinity')) return { value: infinityOf(format, negative), flags };
+  if (third.kind === 'infinity') return { value: third.bits, flags };
+  if (kinds.includes('zero') && third.kind !== 'zero') return withFlags(round(format, third.negative, third.mantissa, third.exponent, mxcsr), flags);
+  const exponent = left.exponent + right.exponent, least = third.kind === 'zero' ? exponent : Math.min(exponent, third.exponent);
+  const product = left.mantissa * right.mantissa << BigInt(kinds.includes('zero') ? 0 : exponent - least);
+  const term = third.kind === 'zero' ? 0n : third.mantissa << BigInt(third.exponent - least);
+  const sum = (negative ? -product : product) + (third.negative ? -term : term);
+  if (sum === 0n) {
+    return { value: zeroOf(format, negative === third.negative ? negative : modeOf(mxcsr) === Rounding.down), flags };
+  }
+  return withFlags(round(format, sum < 0n, sum < 0n ? -sum : sum, least, mxcsr), flags);
+}
+
 function divide(format: Format, left: Parts, right: Parts, mxcsr: number): Rounded {
   const nan = propagated(format, left, right);
   if (nan) return nan;
@@ -243,6 +271,15 @@ function roundToIntegral(format: Format, value: Parts, mode: number, quietly: bo
   return { value: round(format, value.negative, magnitude, 0, 0).value, flags };
 }
 
+/** Half precision is never denormal by choice: DAZ and FTZ do not apply to it, and it is not reported (APM Vol. 4, "VCVTPH2PS"). */
+const fromHalf = (value: bigint): Rounded => {
+  const { value: single, flags } = convert(formats[16], formats[32], unpack(formats[16], value, 0), 0x1f80);
+  return { value: single, flags: flags & Exception.invalid };
+};
+function toHalf(value: bigint, mode: number, mxcsr: number): Rounded {
+  return convert(formats[32], formats[16], unpack(formats[32], value, mxcsr), mxcsr & ~FTZ & ~(3 << ROUNDING) | mode << ROUNDING);
+}
+
 function convert(from: Format, to: Format, value: Parts, mxcsr: number): Rounded {
   const shift = BigInt(to.precision - from.precision);
   switch (value.kind) {
@@ -268,6 +305,8 @@ export function laneWidths(word: FloatWord, format: 32 | 64): readonly [number, 
     case 'toSigned64': case 'truncateTo64': return [format, 64];
     case 'toSingle': return [64, 32];
     case 'toDouble': return [32, 64];
+    case 'halfToSingle': return [16, 32];
+    case 'toHalf': case 'toHalfNearest': case 'toHalfDown': case 'toHalfUp': case 'toHalfZero': return [32, 16];
     default: return [format, format];
   }
 }
@@ -279,12 +318,21 @@ const roundings: Readonly<Partial<Record<FloatWord, number>>> = {
   roundCurrentQuietly: -1,
 };
 
-function applyToLane(word: FloatWord, width: 32 | 64, [first, second]: readonly bigint[], mxcsr: number): Rounded {
+function applyToLane(word: FloatWord, width: 32 | 64, [first, second, third]: readonly bigint[], mxcsr: number): Rounded {
   const format = formats[width];
   if (word === 'fromSigned32') return fromInteger(format, BigInt.asIntN(32, first!), mxcsr);
   if (word === 'fromSigned64') return fromInteger(format, BigInt.asIntN(64, first!), mxcsr);
   if (word === 'toSingle') return convert(formats[64], formats[32], unpack(formats[64], first!, mxcsr), mxcsr);
   if (word === 'toDouble') return convert(formats[32], formats[64], unpack(formats[32], first!, mxcsr), mxcsr);
+  switch (word) {
+    case 'halfToSingle': return fromHalf(first!);
+    case 'toHalf': return toHalf(first!, modeOf(mxcsr), mxcsr);
+    case 'toHalfNearest': return toHalf(first!, Rounding.nearest, mxcsr);
+    case 'toHalfDown': return toHalf(first!, Rounding.down, mxcsr);
+    case 'toHalfUp': return toHalf(first!, Rounding.up, mxcsr);
+    case 'toHalfZero': return toHalf(first!, Rounding.zero, mxcsr);
+    default: break;
+  }
   const left = unpack(format, first!, mxcsr), rounding = roundings[word];
   if (rounding !== undefined) return roundToIntegral(format, left, rounding < 0 ? modeOf(mxcsr) : rounding, word.endsWith('Quietly'));
   switch (word) {
@@ -295,7 +343,8 @@ function applyToLane(word: FloatWord, width: 32 | 64, [first, second]: readonly 
     case 'squareRoot': return squareRoot(format, left, mxcsr);
     default: break;
   }
-  const right = unpack(format, second!, mxcsr);
+  const right = unpack(format, second!, mxcsr), signs = fusedSigns[word];
+  if (signs) return fuse(format, left, right, unpack(format, third!, mxcsr), signs, mxcsr);
   switch (word) {
     case 'add': return add(format, left, right, mxcsr);
     case 'subtract': return add(format, left, opposite(format, right), mxcsr);
@@ -313,7 +362,9 @@ function applyToLane(word: FloatWord, width: 32 | 64, [first, second]: readonly 
 }
 
 /** What some words do to the even lanes and to the odd ones. */
-const alternating: Readonly<Partial<Record<FloatWord, readonly FloatWord[]>>> = { addSubtract: ['subtract', 'add'] };
+const alternating: Readonly<Partial<Record<FloatWord, readonly FloatWord[]>>> = {
+  addSubtract: ['subtract', 'add'], fusedAddOdd: ['fusedSubtract', 'fusedAdd'], fusedAddEven: ['fusedAdd', 'fusedSubtract'],
+};
 
 /** A word on whole vectors. What is detected before an operation keeps the others from being reported when it is not masked. */
 export function applyFloat(word: FloatWord, format: 32 | 64, width: number, values: readonly bigint[], mxcsr: number): Rounded {

@@ -27,6 +27,7 @@ import {
   adjustRequestedPrivilege, loadAccessRights, loadFarPointer, loadLdt, loadSegmentLimit, loadTableRegister, loadTask, loadKernelGs, moveFromSegment, moveToSegment,
   popSegment, pushSegment, storeLdt, storeTableRegister, storeTask, verifyRead, verifyWrite,
 } from './segment-load.ts';
+import { gather, moveMasked } from './masked.ts';
 import { operandAt } from './operand.ts';
 import { callHypervisor, invalidateGuestPage, loadState, saveState, setGlobalInterrupts } from './svm.ts';
 import {
@@ -77,6 +78,10 @@ export const systemInstructions: Readonly<Record<string, SystemInstruction>> = {
   AOR: combine((left, right) => left | right), AXOR: combine((left, right) => left ^ right),
 
   // Vectors
+  VLDMXCSR: loadMxcsr, VSTMXCSR: storeMxcsr, VMASKMOVDQU: storeMasked,
+  VMASKMOVPS: moveMasked(32), VMASKMOVPD: moveMasked(64), VPMASKMOVD: moveMasked(32), VPMASKMOVQ: moveMasked(64),
+  VPGATHERDD: gather(32, 32), VPGATHERDQ: gather(32, 64), VPGATHERQD: gather(64, 32), VPGATHERQQ: gather(64, 64),
+  VGATHERDPS: gather(32, 32), VGATHERDPD: gather(32, 64), VGATHERQPS: gather(64, 32), VGATHERQPD: gather(64, 64),
   EMMS: emptyMmx, LDMXCSR: loadMxcsr, STMXCSR: storeMxcsr, FXSAVE: saveExtended, FXRSTOR: restoreExtended, MASKMOVQ: storeMasked, MASKMOVDQU: storeMasked,
   XSAVE: saveStandard, XSAVEOPT: saveOptimized, XSAVEC: saveCompacted, XSAVES: saveCompacted, XRSTOR: restore, XRSTORS: restore,
 

@@ -102,7 +102,7 @@ export function createAccess(cpu: Cpu, ram: Ram, tlb: Tlb, hooks: AccessHooks): 
       low = u32[LINEAR]!;
       high = u32[LINEAR + 1]!;
       // Alignment comes before what the address may be (Zen 4, native vectors).
-      if ((access & Access.aligned) !== 0 && (low & 15) !== 0) return raise(GP, 0);
+      if ((access & Access.aligned) !== 0 && (low & size - 1) !== 0) return raise(GP, 0);
       if (high !== 0 && !isCanonicalWord(high)) return raise((access & Access.stack) !== 0 ? SS : GP, 0);
       // Past the end of the lower half, or past 4 GiB outside 64-bit mode (there a flat segment's limit ends).
       if (low > 0xffffffff - (size - 1) && (is64Bit(cpu) ? !isCanonicalWord(high + 1 >>> 0) : true)) {

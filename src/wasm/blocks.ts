@@ -461,7 +461,7 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     instruction.operands.forEach((operand, index) => {
       switch (operand.kind) {
         case 'register':
-          if (index < 3) word(record, Field.place + 4 * index, placeOfRegister(operand.file, operand.number) + (operand.high ? 1 : 0));
+          if (index < 4) word(record, Field.place + 4 * index, placeOfRegister(operand.file, operand.number) + (operand.high ? 1 : 0));
           break;
         case 'immediate':
           quad(record, immediates++ === 0 ? Field.immediate : Field.displacement, operand.value);

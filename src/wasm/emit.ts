@@ -1,9 +1,11 @@
 // An expression as WebAssembly: one emitter per function body, used by the interpreter's handlers and by translated regions. What the
 // leaves mean (operands, registers, memory) is the binding's business; this file knows the words of `expr.ts` and nothing of x86.
 //
-// Values of 1 to 32 bits are i32, 64 bits i64; 128 bits are one v128, or two i64 where that is their nature (products, dividends). The bits of an i32 above a width of
+// Values of 1 to 32 bits are i32, 64 bits i64; 128 bits are one v128, or two i64 where that is their nature (products, dividends); 256 bits
+// are two v128: operands, and pairs of vectors, which only their halves make use of. The bits of an i32 above a width of
 // 8 or 16 may be anything until a consumer needs them (`Upper`); truth values are always 0 or 1.
-import { childrenOf, type Expr, type FloatExpr, type FloatWord, type Width } from '../semantics/expr.ts';
+import { placeOf } from '../cpu/state.ts';
+import { childrenOf, constant, type Expr, type FloatExpr, type FloatWord, type Width } from '../semantics/expr.ts';
 import { I32, I64, Op, V128, type Code, type Module, type ValueType } from './encode.ts';
 import { foldBinary, foldCompare, foldUnary } from './fold.ts';
 import { emitFloat, type FloatLocals } from './float.ts';
@@ -25,7 +27,7 @@ export const Simd = {
   timesLowHalf32: 0xdc, timesLowHalf32Unsigned: 0xde,
 } as const;
 
-/** What leaves stand for. Operands and loads of 128 bits are one v128. Every `push…` leaves the value on the stack in the representation above; what it emits may leave the
+/** What leaves stand for. Operands and loads of 128 bits are one v128, operands of 256 bits two, the lower one first. Every `push…` leaves the value on the stack in the representation above; what it emits may leave the
  * function (a fault) and may use locals of its own. A leaf that is used twice is asked for once. */
 export interface Binding {
   /** The value of an operand, an address or `nextIp` when it is known while emitting: immediates, and more in a translator. */
@@ -68,6 +70,8 @@ interface Entry {
   halves: readonly [Half, Half] | undefined;
   /** A local of type v128. */
   vector: number;
+  /** Two of them: the lower and the upper half of 256 bits. */
+  parts: readonly [number, number] | undefined;
   localUpper: Upper;
   /** The scope that the local belongs to. */
   scope: number;
@@ -118,6 +122,7 @@ export class Emitter {
       entry.local = -1;
       entry.halves = undefined;
       entry.vector = -1;
+      entry.parts = undefined;
     }
     this.scoped = this.scoped.filter((entry) => entry.scope !== this.scope);
     this.scope--;
@@ -131,7 +136,7 @@ export class Emitter {
       entry.uses++;
       return;
     }
-    this.entries.set(node, { uses: 1, constant: undefined, upper: undefined, maximum: undefined, local: -1, halves: undefined, vector: -1, localUpper: 0, scope: 0 });
+    this.entries.set(node, { uses: 1, constant: undefined, upper: undefined, maximum: undefined, local: -1, halves: undefined, vector: -1, parts: undefined, localUpper: 0, scope: 0 });
     this.children(node, (child) => { this.count(child); });
   }
 
@@ -313,6 +318,7 @@ export class Emitter {
   hold(node: Expr): void {
     if (this.constant(node) !== undefined) return;
     const entry = this.entry(node);
+    if (node.width > 128) return this.holdParts(node);
     if (node.width > 64) {
       if (entry.halves || entry.vector >= 0) return;
       if (!this.isVector(node)) {
@@ -403,6 +409,7 @@ export class Emitter {
   private isVector(node: Expr): boolean {
     switch (node.kind) {
       case 'operand': case 'load': case 'float': return node.width === 128;
+      case 'slice': return node.width === 128 && node.value.width > 128;
       case 'lanes': case 'shiftLanes': case 'shuffle': case 'narrow': return true;
       case 'unary': return node.word === 'not' && this.isVector(node.value);
       case 'binary': return (node.word === 'and' || node.word === 'or' || node.word === 'xor') && (this.isVector(node.left) || this.isVector(node.right));
@@ -439,6 +446,7 @@ export class Emitter {
       if (node.kind === 'load') return this.binding.pushLoad(node, this);
       if (node.kind === 'float') return code.get(this.float(node).result);
     }
+    if (node.kind === 'slice' && node.value.width > 128 && node.width === 128) return this.pushPart(node.value, node.lowBit / 128);
     if (this.isVector(node) && !this.entry(node).halves && this.entry(node).local < 0) return pushVectorNode(this, node);
     if (node.width <= 64) {
       this.pushAs64(node, false);
@@ -465,6 +473,34 @@ export class Emitter {
     code.simd(Simd.splat64);
     pushHalf(code, high);
     code.simd(Simd.replace64, 1);
+  }
+
+  // ── 256 bits ──
+
+  /** Half 0 or 1 of a value of 256 bits as one v128. */
+  pushPart(node: Expr, part: number): void {
+    if (part !== 0 && part !== 1) throw new Error(`half ${part} of ${node.width} bits`);
+    const value = this.constant(node);
+    if (value !== undefined) return this.pushVector(constant(128, value >> BigInt(128 * part)));
+    if (node.kind === 'join') return this.pushVector(part === 0 ? node.low : node.high);
+    this.holdParts(node);
+    this.code.get(this.entry(node).parts![part]);
+  }
+
+  private holdParts(node: Expr): void {
+    if (this.constant(node) !== undefined) return;
+    if (node.kind === 'join') {
+      this.hold(node.low);
+      return this.hold(node.high);
+    }
+    const entry = this.entry(node);
+    if (entry.parts) return;
+    if (node.kind !== 'operand' || node.width !== 256) throw new Error(`${node.kind} of ${node.width} bits has no WebAssembly reading`);
+    this.binding.pushOperand(node);
+    entry.parts = [this.temporary(V128), this.temporary(V128)];
+    this.code.set(entry.parts[1]);
+    this.code.set(entry.parts[0]);
+    this.note(entry);
   }
 
   /** The two halves of a 128-bit value, evaluated into locals (or constants). */
@@ -531,7 +567,17 @@ export class Emitter {
         break;
       case 'signs': pushSigns(this, node); break;
       case 'float': this.code.get(this.float(node).result); break;
-      case 'floatFlags': this.code.get(this.float(node.value).flags); break;
+      case 'floatFlags': this.floatFlags(node); break;
+      case 'unmasked':
+        this.code.i32(0);
+        this.code.load(Op.i32Load, placeOf('mxcsr'));
+        this.code.i32(7);
+        this.code.op(Op.i32ShrU);
+        this.code.i32(0x3f);
+        this.code.op(Op.i32And);
+        this.code.i32(0x3f);
+        this.code.op(Op.i32Xor);
+        break;
       case 'flag': this.push(this.binding.flag(node)); break;
       case 'condition': this.push(this.binding.condition(node)); break;
       default: this.leaf(node);
@@ -542,6 +588,25 @@ export class Emitter {
     let locals = this.floats.get(node);
     if (!locals) this.floats.set(node, locals = emitFloat(this, node, this.binding.leaveFloat));
     return locals;
+  }
+
+  private floatFlags({ value, before }: Leaf<'floatFlags'>): void {
+    const { code } = this;
+    if (before) {
+      this.hold(before);
+      code.i32(0);
+    }
+    code.get(this.float(value).flags);
+    if (!before) return;
+    this.push(before);
+    code.i32(-1);
+    code.i32(0);
+    code.load(Op.i32Load, placeOf('mxcsr'));
+    code.i32(7);
+    code.op(Op.i32ShrU);
+    code.op(Op.i32Xor);
+    code.op(Op.i32And);
+    code.op(Op.select);
   }
 
   private call(node: Leaf<'call'>): void {
@@ -872,6 +937,11 @@ export class Emitter {
   private sliceWide(node: Leaf<'slice'>): void {
     const { code } = this;
     const { lowBit, width } = node;
+    if (node.value.width > 128) {
+      if (lowBit % width !== 0) throw new Error(`bits ${lowBit} and up of ${node.value.width} have no WebAssembly reading`);
+      this.pushPart(node.value, lowBit >> 7);
+      return code.simd(width === 64 ? Simd.extract64 : width === 32 ? Simd.extract32 : width === 16 ? Simd.extract16 : Simd.extract8, lowBit % 128 / width);
+    }
     if (width > 1 && lowBit % width === 0 && this.isVector(node.value) && !this.entry(node.value).halves) {
       this.pushVector(node.value);
       return code.simd(width === 64 ? Simd.extract64 : width === 32 ? Simd.extract32 : width === 16 ? Simd.extract16 : Simd.extract8, lowBit / width);

@@ -46,12 +46,19 @@ const SMALLEST_SINGLE = 0x3810000000000000n, LARGEST_SINGLE = 0x47efffffe0000000
 
 export interface FloatLocals { readonly result: number; readonly flags: number }
 
+/** Whether the processor's own arithmetic is of any use to a word. */
+export const hasFastPath = (word: FloatWord): boolean => !/^(fused|toHalf|half)/.test(word);
+
 /** Evaluates a float node into a local. `leave`: what to do instead of the exact reading. */
 export function emitFloat(emitter: Emitter, node: FloatExpr, leave: (() => void) | undefined): FloatLocals {
   const { code } = emitter;
   const args = node.arguments.map((argument) => pushArgument(emitter, argument));
   const result = emitter.temporary(node.width === 128 ? V128 : node.width === 64 ? I64 : I32);
   const flags = emitter.temporary(I32);
+  if (!hasFastPath(node.word)) {
+    callExact(emitter, node, args, result, flags);
+    return { result, flags };
+  }
   const fast = new FastPath(code, (type) => emitter.temporary(type), node.word, node.format, node.width, args);
   fast.compute();
   code.set(result);

@@ -3,12 +3,14 @@
 // shape are decoded; nothing here decides which code runs.
 import { CR4 } from '../cpu/controls.ts';
 import { DF } from '../cpu/flags.ts';
-import { FSW_ES, FSW_TOP, placeOf, placeOfGeneral } from '../cpu/state.ts';
+import type { Mode } from '../cpu/mode.ts';
+import { FSW_ES, FSW_TOP, placeOf, placeOfGeneral, placeOfRegister, VECTOR_BYTES } from '../cpu/state.ts';
 import { usesMmx } from '../cpu/units.ts';
 import type { MemoryOperand, RegisterOperand, SegmentName } from '../isa/instruction.ts';
 import { segmentNames } from '../isa/instruction.ts';
+import type { Outcome } from '../semantics/outcome.ts';
 import { childrenOf, generalRegisters, type Expr, type GeneralRegister, type Width } from '../semantics/expr.ts';
-import { emitProbe, emitRead, emitReadForWrite, emitWrite, locate, type Target } from './access.ts';
+import { emitProbe, emitRead, emitReadForWrite, emitWrite, locate, pushHit, type Target } from './access.ts';
 import {
   ALONE, HANDLER, RECORD, dispatchNext, dispatchTo, emitCount, emitGroupCount, pushCount, pushJumpHit, pushRecord, typeOf as signatureOf,
   type Core, type Position,
@@ -191,6 +193,10 @@ const storeOp = { 8: Op.i32Store8, 16: Op.i32Store16, 32: Op.i32Store, 64: Op.i6
 type Plain = 8 | 16 | 32 | 64;
 
 function loadFrom(code: Code, width: number, pushAddress: () => void, offset = 0): void {
+  if (width === 256) {
+    loadFrom(code, 128, pushAddress, offset);
+    return loadFrom(code, 128, pushAddress, offset + 16);
+  }
   pushAddress();
   if (width === 128) code.simdMemory(Simd.load, offset);
   else code.load(loadOp[width as Plain], offset);
@@ -267,7 +273,7 @@ function operandTarget(handler: Handler, index: number): Target {
   code.set(offset);
   const kind = segmentation(operand.segment, mode), segment = segmentNames.indexOf(operand.segment);
   const linear = locate(code, (type) => code.local(type), offset, segment, kind);
-  return { offset, linear, segment, segmentation: kind, bytes: operand.width / 8, aligned: shape.outcome.aligned === true && operand.width === 128, mode, stack: isImplied(instruction) ? operand.segment === 'ss' : 'record', position: handler };
+  return { offset, linear, segment, segmentation: kind, bytes: operand.width / 8, aligned: shape.outcome.aligned === true && operand.width >= 128, mode, stack: isImplied(instruction) ? operand.segment === 'ss' : 'record', position: handler };
 }
 
 function narrow(code: Code, addressSize: number): void {
@@ -395,6 +401,15 @@ export function emitReads(handler: Handler): void {
   const seen = new Set<Expr>();
   if (fault) raise(fault);
   for (const root of roots) eachRead(root, (read) => { emitter.hold(read); }, isMemory, seen);
+  if (shape.outcome.exceptions && shape.outcome.result && operands[0]?.kind === 'memory') {
+    // What cannot be stored is not computed (Zen 4, native vectors).
+    const entry = emitter.temporary(I32);
+    pushHit(code, handler.target(0), true, entry);
+    code.op(Op.i32Eqz);
+    code.if();
+    emitProbe(code, core, handler.target(0), entry);
+    code.end();
+  }
   if (shape.outcome.exceptions) emitExceptions(handler, shape.outcome.exceptions);
 
   function raise({ when, vector }: NonNullable<typeof fault>): void {
@@ -487,6 +502,14 @@ export function emitEffects(handler: Handler, leaveWith: (slow: number | undefin
 
 function storeTo(handler: Handler, value: Expr, pushAddress: () => void, offset = 0): void {
   const { code, emitter } = handler;
+  if (value.width === 256) {
+    for (const part of [0, 1]) {
+      pushAddress();
+      emitter.pushPart(value, part);
+      code.simdMemory(Simd.store, offset + 16 * part);
+    }
+    return;
+  }
   pushAddress();
   if (value.width === 128) {
     emitter.pushVector(value);
@@ -499,7 +522,7 @@ function storeTo(handler: Handler, value: Expr, pushAddress: () => void, offset 
 /** Flags first: they are computed from registers as they were. All values of registers stand in locals already. */
 function commit(handler: Handler): void {
   const { code, shape, emitter } = handler;
-  const { result, second, registers, flags, df } = shape.outcome;
+  const { result, second, registers, flags, df, clears } = shape.outcome;
   if (flags && !handler.flagsAreDead) {
     const when = flags.when && emitter.constant(flags.when) === undefined ? flags.when : undefined;
     if (when) {
@@ -540,8 +563,9 @@ function commit(handler: Handler): void {
   const toOperand = (index: number, value: Expr | undefined) => {
     if (!value || operands[index]!.kind !== 'register') return;
     const push = () => { code.get(handler.place(index)); };
-    if ((operands[index] as RegisterOperand).file === 'general') writeRegister(handler, value, push, 0);
-    else storeTo(handler, value, push);
+    if ((operands[index] as RegisterOperand).file === 'general') return writeRegister(handler, value, push, 0);
+    storeTo(handler, value, push);
+    if (clears === 'aboveResult') clearVector(code, push, value.width / 8);
     if ((operands[index] as RegisterOperand).file !== 'mmx') return;
     // As an x87 register it is a NaN or an infinity then.
     push();
@@ -550,6 +574,7 @@ function commit(handler: Handler): void {
   };
   toOperand(1, second);
   toOperand(0, result);
+  if (clears) clearVectors(code, clears, shape.mode);
   if (!usesMmx(shape.instruction)) return;
   code.i32(0);
   code.i32(0);
@@ -560,6 +585,22 @@ function commit(handler: Handler): void {
   code.i32(0);
   code.i32(0xff);
   code.store(Op.i32Store, placeOf('ftw'));
+}
+
+/** Zeros from `from` to the end of the vector register whose place is pushed. */
+export function clearVector(code: Code, pushPlace: () => void, from: number, offset = 0): void {
+  for (let at = from; at < VECTOR_BYTES; at += 16) {
+    pushPlace();
+    code.simd(Simd.constant, ...new Array<number>(16).fill(0));
+    code.simdMemory(Simd.store, offset + at);
+  }
+}
+/** VZEROUPPER and VZEROALL. */
+export function clearVectors(code: Code, what: NonNullable<Outcome['clears']>, mode: Mode): void {
+  if (what === 'aboveResult') return;
+  for (let number = 0; number < (mode.codeSize === 64 ? 16 : 8); number++) {
+    clearVector(code, () => { code.i32(0); }, what === 'all' ? 0 : 16, placeOfRegister('vector', number));
+  }
 }
 
 /** A 32-bit value is zero-extended to the whole register. */

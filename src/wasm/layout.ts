@@ -40,7 +40,7 @@ export const Field = {
   handler: 0,
   /** Slot of the handler of this one instruction, where `handler` is one for several, or a translated region. */
   plain: 4,
-  /** Byte addresses of up to three register operands. */
+  /** Byte addresses of up to three register operands; the fourth of an instruction that does not branch stands in `taken`. */
   place: 8,
   /** The record that a taken branch continues with; that an indirect one continued with the last time. */
   taken: 20,

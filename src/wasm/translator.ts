@@ -16,7 +16,8 @@ import type { Mode } from '../cpu/mode.ts';
 import { COUNT, HANDLER, pushJumpHit, RECORD } from './core.ts';
 import { Emitter, Simd, Upper, type Binding, type Functions } from './emit.ts';
 import { I32, I64, Op, type Module } from './encode.ts';
-import { eachRead } from './interpreter.ts';
+import { hasFastPath } from './float.ts';
+import { clearVector, clearVectors, eachRead } from './interpreter.ts';
 import { Field, JUMP_ENTRY_RECORD } from './layout.ts';
 import { LAZY_CARRIES, LAZY_RESULT, RFLAGS_SYSTEM, lazyFlags, oldCarries, oldResult } from './lazy-flags.ts';
 import { comparisonOf, conditionOf, flagOf, overwritesAll, wordsOf, type PendingFlags } from './pending-flags.ts';
@@ -62,7 +63,7 @@ export const packTarget = (block: number, count: number): number => block | coun
 const SAVED = 1000;
 
 /** Whether an expression needs what a region does not do: a call out of WebAssembly. */
-const callsOut = (root: Expr): boolean => some(root, (node) => node.kind === 'call'
+const callsOut = (root: Expr): boolean => some(root, (node) => node.kind === 'call' || (node.kind === 'float' && !hasFastPath(node.word))
   || (node.kind === 'binary' && node.width > 64 && (node.word.startsWith('divide') || node.word.startsWith('remainder'))));
 
 /** The expressions of an outcome. */
@@ -79,7 +80,7 @@ export function translatable({ instruction, outcome, direct }: SourceInstruction
   if (outcome.branch && instruction.operands[0]?.kind === 'relative' && !direct) return false;
   // FS and GS have limits to check outside 64-bit mode.
   if (instruction.codeSize !== 64 && instruction.operands.some((each) => each.kind === 'memory' && each.width > 0 && segmentNames.indexOf(each.segment) > 3)) return false;
-  return !rootsOf(outcome).some((root) => root.width > 128 || callsOut(root));
+  return !rootsOf(outcome).some(callsOut);
 }
 
 function touchesMemory({ instruction, outcome }: SourceInstruction): boolean {
@@ -213,14 +214,13 @@ export function translateRegion(
       }
       const operand = current.instruction.operands[number]!;
       if (operand.kind === 'register' && operand.file !== 'general') {
-        code.i32(0);
-        return loadBytes(width, placeOfRegister(operand.file, operand.number));
+        return loadParts(() => { code.i32(0); }, width, placeOfRegister(operand.file, operand.number));
       }
       if (operand.kind === 'register') return pushRegisterOf(operand.number, width, operand.high);
       if (operand.kind !== 'memory') throw new Error(`operand ${number} of ${current.instruction.mnemonic} is ${operand.kind}`);
       const writes = number === 0 && current.outcome.result !== undefined;
-      code.get(operandHost(number, operand, writes));
-      loadBytes(width);
+      const host = operandHost(number, operand, writes);
+      loadParts(() => { code.get(host); }, width);
     },
     pushAddress({ index: number, width }) {
       pushOffset(number, current.instruction.operands[number] as MemoryOperand);
@@ -332,10 +332,19 @@ export function translateRegion(
     let host = hosts.get(key);
     if (host === undefined) {
       pushOffset(number, operand);
-      host = probe(operand.segment, operand.width / 8, write, current.outcome.aligned === true && operand.width === 128);
+      host = probe(operand.segment, operand.width / 8, write, current.outcome.aligned === true && operand.width >= 128);
       hosts.set(key, host);
     }
     return host;
+  }
+
+  /** Loads from the address that is pushed: 256 bits as two vectors. */
+  function loadParts(pushAddress: () => void, width: Width, offset = 0): void {
+    pushAddress();
+    if (width < 256) return loadBytes(width, offset);
+    loadBytes(128, offset);
+    pushAddress();
+    loadBytes(128, offset + 16);
   }
 
   /** Loads from the address on the stack. */
@@ -352,6 +361,14 @@ export function translateRegion(
 
   /** Stores `value` at the address that is pushed. */
   function storeBytes(pushAddress: () => void, value: Expr, offset = 0): void {
+    if (value.width === 256) {
+      for (const part of [0, 1]) {
+        pushAddress();
+        emitter.pushPart(value, part);
+        code.simdMemory(Simd.store, offset + 16 * part);
+      }
+      return;
+    }
     pushAddress();
     if (value.width === 128) {
       emitter.pushVector(value);
@@ -548,7 +565,7 @@ export function translateRegion(
     const seen = new Set<Expr>();
     for (const root of rootsOf(current.outcome)) eachRead(root, (read) => { emitter.hold(read); }, (index) => instruction.operands[index]!.kind === 'memory', seen);
     const values = [result, second, store?.value, store?.address, ...Object.values(implicit ?? {})].filter((value) => value !== undefined);
-    const single = values.length === 1 && !outcome.flags;
+    const single = values.length === 1 && !outcome.flags && values[0]!.width < 256;
     if (!single) for (const value of values) emitter.hold(value);
     else if (result && instruction.operands[0]?.kind === 'memory') emitter.hold(result);
     // The last place where the instruction may leave: the store.
@@ -569,6 +586,7 @@ export function translateRegion(
       if (host !== undefined && destination?.kind === 'memory') storeBytes(() => { code.get(host!); }, result);
       else writeOperand(0, result, instruction);
     }
+    if (outcome.clears) clearVectors(code, outcome.clears, mode);
     if (outcome.flags) {
       releaseSaved(after);
       pending = after;
@@ -578,7 +596,9 @@ export function translateRegion(
     const operand = instruction.operands[number]!;
     if (operand.kind !== 'register') throw new Error(`operand ${number} of ${instruction.mnemonic} cannot be written`);
     if (operand.file === 'general') return writeRegister(operand.number, value, operand.high && value.width === 8);
-    storeBytes(() => { code.i32(0); }, value, placeOfRegister(operand.file, operand.number));
+    const place = placeOfRegister(operand.file, operand.number);
+    storeBytes(() => { code.i32(0); }, value, place);
+    if (current.outcome.clears === 'aboveResult') clearVector(code, () => { code.i32(0); }, value.width / 8, place);
   }
   /** Locals of flags that nobody can ask for any more; inherited ones may still be asked for in another block. */
   function releaseSaved(keep: PendingFlags | undefined): void {

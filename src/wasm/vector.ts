@@ -1,7 +1,7 @@
 // The vector words of `expr.ts` as WebAssembly SIMD: every value here is one v128 on the stack, of which a 64-bit expression uses the low
 // half. Part of the emitter, called by `emit.ts` only.
 import type { Expr, Lane, LaneWord, ShiftWord } from '../semantics/expr.ts';
-import { I32, Op, V128 } from './encode.ts';
+import { I32, I64, Op, V128 } from './encode.ts';
 import { Simd, type Emitter } from './emit.ts';
 
 type Node<K extends Expr['kind']> = Extract<Expr, { kind: K }>;
@@ -99,6 +99,7 @@ function pushLanes(emitter: Emitter, { word, lane, left, right, width }: Node<'l
     for (const each of ops) code.simd(each);
   };
   switch (word) {
+    case 'shiftLeft': case 'shiftRight': case 'shiftRightSigned': return pushShiftEach(emitter, word, lane, pushLeft, pushRight);
     case 'timesHigh': case 'timesHighUnsigned': {
       if (lane !== 16) break;
       const unsigned = word === 'timesHighUnsigned';
@@ -131,6 +132,43 @@ function pushLanes(emitter: Emitter, { word, lane, left, right, width }: Node<'l
     default: break;
   }
   throw new Error(`${word} of ${lane}-bit lanes has no WebAssembly reading`);
+}
+
+/** Lane by lane, each by a count of its own. */
+function pushShiftEach(emitter: Emitter, word: ShiftWord, lane: Lane, pushLeft: () => void, pushRight: () => void): void {
+  const { code } = emitter;
+  if (lane !== 32 && lane !== 64) throw new Error(`${word} of ${lane}-bit lanes by counts has no WebAssembly reading`);
+  const wide = lane === 64, type = wide ? I64 : I32, [extract, replace] = wide ? [Simd.extract64, Simd.replace64] : [Simd.extract32, Simd.replace32];
+  const small = (value: number): void => { if (wide) code.i64Small(value); else code.i32(value); };
+  const count = emitter.temporary(type);
+  const pushInRange = (): void => {
+    code.get(count);
+    small(lane);
+    code.op(wide ? Op.i64LtU : Op.i32LtU);
+  };
+  const opcode = word === 'shiftLeft' ? wide ? Op.i64Shl : Op.i32Shl : word === 'shiftRight' ? wide ? Op.i64ShrU : Op.i32ShrU : wide ? Op.i64ShrS : Op.i32ShrS;
+  pushLeft();
+  for (let at = 0; at < 128 / lane; at++) {
+    pushRight();
+    code.simd(extract, at);
+    code.set(count);
+    pushLeft();
+    code.simd(extract, at);
+    if (word === 'shiftRightSigned') {
+      code.get(count);
+      small(lane - 1);
+      pushInRange();
+      code.op(Op.select);
+      code.op(opcode);
+    } else {
+      code.get(count);
+      code.op(opcode);
+      small(0);
+      pushInRange();
+      code.op(Op.select);
+    }
+    code.simd(replace, at);
+  }
 }
 
 function pushShift(emitter: Emitter, { word, lane, value, count }: Node<'shiftLanes'>): void {

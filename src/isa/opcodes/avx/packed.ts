@@ -39,9 +39,9 @@ export const avxPacked: readonly Row[] = [
   ['VPEXTRW', 'VEX.128.66.0F3A 15 /r', 'Ry/Mw,Vdq,Ib', '+avx'],
   ['VPEXTRQ', 'VEX.128.66.0F3A.W1 16 /r', 'Ey,Vdq,Ib', 'o64 +avx'],
   ['VPEXTRD', 'VEX.128.66.0F3A 16 /r', 'Ey,Vdq,Ib', '+avx'],
-  ['VPCMPESTRM', 'VEX.128.66.0F3A 60 /r', 'Vdq,Wdq,Ib', '+avx'],
+  ['VPCMPESTRM', 'VEX.128.66.0F3A 60 /r', 'XMM0,Vdq,Wdq,Ib', '+avx'],
   ['VPCMPESTRI', 'VEX.128.66.0F3A 61 /r', 'Vdq,Wdq,Ib', '+avx'],
-  ['VPCMPISTRM', 'VEX.128.66.0F3A 62 /r', 'Vdq,Wdq,Ib', '+avx'],
+  ['VPCMPISTRM', 'VEX.128.66.0F3A 62 /r', 'XMM0,Vdq,Wdq,Ib', '+avx'],
   ['VPCMPISTRI', 'VEX.128.66.0F3A 63 /r', 'Vdq,Wdq,Ib', '+avx'],
   // New with AVX2.
   ['VPERMD', 'VEX.256.66.0F38.W0 36 /r', 'Vx,Hx,Wx', '+avx2'],
