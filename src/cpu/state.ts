@@ -1,6 +1,7 @@
 // The vCPU file: every register of a vCPU, with its name, width and place, stated once. The emitter, the typed views, the
 // snapshot codec and the debugger's register map all read this table. One file is active at a fixed place in linear memory;
 // the files of the other vCPUs wait outside and are exchanged when a turn ends (`vm/run.ts`).
+import { onPrototype } from './accessors.ts';
 
 export type FieldType = 'u8' | 'u16' | 'u32' | 'u64';
 /** `state` is architectural: saved, digested, compared. `work` is scratch between the core and TypeScript: never saved. */
@@ -206,8 +207,7 @@ export type Cpu = { -readonly [K in FieldName]: ValueOf<(typeof fields)[K]> } & 
 export function bindCpu(buffer: ArrayBuffer): Cpu {
   const u8 = new Uint8Array(buffer), u16 = new Uint16Array(buffer), u32 = new Uint32Array(buffer), u64 = new BigUint64Array(buffer);
   const view = new DataView(buffer);
-  // Accessors stand on a prototype: so many on the object itself would make it a hash table, and every access a look-up.
-  const accessors = {}, cpu: Record<string, unknown> = Object.assign(Object.create(accessors) as object, { u8, u16, u32, u64, view });
+  const accessors = {}, cpu: Record<string, unknown> = Object.assign(onPrototype(accessors), { u8, u16, u32, u64, view });
   for (const name of Object.keys(fields) as FieldName[]) {
     const { offset, type } = places[name];
     if (type === 'u64') {
@@ -220,7 +220,7 @@ export function bindCpu(buffer: ArrayBuffer): Cpu {
   }
   const segment = segmentRegisters.map((_, index): Segment => {
     const at = placeOfSegment(index);
-    return {
+    return onPrototype<Segment>({
       get selector() { return u32[(at + SEGMENT_SELECTOR) >> 2]!; },
       set selector(value) { u32[(at + SEGMENT_SELECTOR) >> 2] = value; },
       get attributes() { return u32[(at + SEGMENT_ATTRIBUTES) >> 2]!; },
@@ -229,7 +229,7 @@ export function bindCpu(buffer: ArrayBuffer): Cpu {
       set base(value) { u64[(at + SEGMENT_BASE) >> 3] = value; },
       get limit() { return u32[(at + SEGMENT_LIMIT) >> 2]!; },
       set limit(value) { u32[(at + SEGMENT_LIMIT) >> 2] = value; },
-    };
+    });
   });
   cpu['segment'] = segment;
   segmentRegisters.forEach((name, index) => { cpu[name] = segment[index]; });

@@ -1,5 +1,6 @@
 // A vCPU in KVM's words. Registers are those of the vCPU file: asking a vCPU that is not active makes it active, which costs about as much
 // as a turn. Created by `vm.ts`.
+import { onPrototype } from '../cpu/accessors.ts';
 import { Pending } from '../cpu/state.ts';
 import { Errno } from '../vm/errno.ts';
 import type { VirtualMachine } from '../vm/vm.ts';
@@ -14,7 +15,7 @@ export function vcpuOf(machine: VirtualMachine, id: number): Vcpu {
     apply();
     machine.changed();
   };
-  return {
+  return onPrototype<Vcpu>({
     id,
     run: (until) => machine.run(id, until),
     getRegs() {
@@ -56,5 +57,5 @@ export function vcpuOf(machine: VirtualMachine, id: number): Vcpu {
     digest: () => machine.digest(id),
     saveState: () => machine.saveVcpu(id),
     loadState: (state) => { machine.loadVcpu(id, state); },
-  };
+  });
 }

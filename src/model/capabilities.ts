@@ -42,7 +42,8 @@ export function createCapabilities(spec: string, behaviours: Readonly<Record<str
   const leaves = new Map<number, Map<number, CpuidRow>>();
   let vendorAsked = false, cpuidQuestions = 0;
 
-  const door: Capabilities = {
+  // On a prototype V8 compiles an accessor into its callers; an object that has its own is a hash table.
+  const door = Object.create({
     onAsk: undefined,
     get vendor(): Vendor {
       if (!vendorAsked) {
@@ -100,7 +101,7 @@ export function createCapabilities(spec: string, behaviours: Readonly<Record<str
       return row;
     },
     footprint: () => asked,
-  };
+  } satisfies Capabilities) as Capabilities;
   return door;
 }
 

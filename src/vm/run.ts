@@ -1,6 +1,7 @@
 // The run loop of a vCPU: how many instructions may run before something is due, what happens between two instructions, and what a stop
 // means. Implements `Services` for the engines and `Machine` for system instructions, so it is the one place where a guest fault is
 // caught, user space is asked and time advances. Called by `vm.ts`; it must not know who drives the VM.
+import { onPrototype } from '../cpu/accessors.ts';
 import { codeSizeOf, CR0, CR4, EFER, is64Bit } from '../cpu/controls.ts';
 import { Done, Stop, type Engine, type Services, type SystemStep } from '../cpu/engine.ts';
 import { AC, IOPL, RF, TF, VM } from '../cpu/flags.ts';
@@ -874,10 +875,10 @@ export function createRunner(parts: RunnerParts): Runner {
     }
   }
 
-  const services: Services = {
+  const services = onPrototype<Services>({
     readSlow: access.readSlow, writeSlow: access.writeSlow, fetch: access.fetch, markCode: access.markCode, prepare, system,
     get failure() { return access.failure(); },
-  };
+  });
   const engine = parts.createEngine(services);
   return {
     machine, engine, access, run, refresh, switched, icount, now, hostTsc,

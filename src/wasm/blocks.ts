@@ -3,6 +3,7 @@
 // through a jump cache in linear memory that WebAssembly probes itself. Called by `index.ts`; it executes nothing.
 import type { Services, SystemStep } from '../cpu/engine.ts';
 import { Access } from '../cpu/engine.ts';
+import { onPrototype } from '../cpu/accessors.ts';
 import { modeKey, modeOf, type Mode } from '../cpu/mode.ts';
 import { placeOf, placeOfGeneral, placeOfRegister, RAM, ZERO_CELL, type Cpu } from '../cpu/state.ts';
 import { unitFault } from '../cpu/units.ts';
@@ -15,6 +16,7 @@ import { Cell, Field, JUMP_CACHE_COUNT, JUMP_CACHE_SIZE, JUMP_CACHES, RECORDS, R
 import { isConstantAddress, isImplied, shapeOf } from './shapes.ts';
 
 const UD = 6, GP = 13;
+const RIP = placeOf('rip') >> 2;
 /** Records of a block, and with the stubs that may follow them. */
 const LIMIT = 64, ROOM = (2 * LIMIT + 2) * RECORD_SIZE;
 
@@ -179,7 +181,7 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     entries.length = 0;
   }
   function remember(record: number): void {
-    const low = u32[placeOf('rip') >> 2]!, high = u32[(placeOf('rip') + 4) >> 2]!;
+    const low = u32[RIP]!, high = u32[RIP + 1]!;
     const cache = current!.cache;
     const entry = JUMP_CACHES + cache * JUMP_CACHE_SIZE + jumpEntryOffset(low);
     if (u32[(entry + 8) >> 2] === 0) cacheEntries[cache]!.push(entry);
@@ -194,10 +196,10 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     foundPage = undefined;
     if (!look) {
       // What the jump cache knows has been fetched in this mapping and mode.
-      const rip = placeOf('rip') >> 2, low = u32[rip]!;
+      const low = u32[RIP]!;
       const entry = JUMP_CACHES + current!.cache * JUMP_CACHE_SIZE + jumpEntryOffset(low) >> 2;
       const record = u32[entry + 2]!;
-      if (u32[entry] === low && u32[entry + 1] === u32[rip + 1] && record !== 0 && u32[(record + Field.handler) >> 2] !== Slot.stale) return record;
+      if (u32[entry] === low && u32[entry + 1] === u32[RIP + 1] && record !== 0 && u32[(record + Field.handler) >> 2] !== Slot.stale) return record;
     }
     const ram = services.fetch(0);
     if (ram === -1) return -1;
@@ -222,7 +224,7 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
   function pageAt(ram: number): Page {
     const ramPage = Math.floor(ram / 0x1000), offset = ram % 0x1000;
     const context = current!;
-    const low = u32[placeOf('rip') >> 2]!, high = u32[(placeOf('rip') + 4) >> 2]!;
+    const low = u32[RIP]!, high = u32[RIP + 1]!;
     const startLow = (low - offset) >>> 0, startHigh = (high - (low < offset ? 1 : 0)) >>> 0;
     let pages = context.pages.get(ramPage);
     if (!pages) context.pages.set(ramPage, pages = []);
@@ -574,7 +576,7 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     return found.map((entry) => (u32[entry >> 2]! - page.startLow) >>> 0).sort((a, b) => a - b);
   }
 
-  const blocks: Blocks = {
+  const blocks = onPrototype<Blocks>({
     enterMode, find, link, invalidate, targetsIn,
     get foundPage() { return foundPage; },
     get foundOffset() { return foundOffset; },
@@ -589,7 +591,7 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     flushAddresses() {
       for (let k = 0; k < JUMP_CACHE_COUNT; k++) flushCache(k);
     },
-  };
+  });
   // An empty entry is all zeros: it leads the instruction pointer 0, and no other, to a stale record at address 0.
   u32.fill(0, 0, RECORD_SIZE >> 2);
   u32.fill(0, JUMP_CACHES >> 2, (JUMP_CACHES + JUMP_CACHE_COUNT * JUMP_CACHE_SIZE) >> 2);
