@@ -81,10 +81,10 @@ describe('the default model', () => {
     expect(modelNumbers['physical-address-bits']!(model)).toBe(40);
     expect(modelNumbers['family']!(model)).toBe(25);
   });
-  it('claims SSE2, and has CRC32 without claiming SSE4.2', () => {
+  it('claims all of legacy SSE and the ciphers', () => {
     const model = resolveModel(DEFAULT_MODEL);
-    for (const feature of ['mmx', 'fxsr', 'sse', 'sse2']) expect(model.claimed.has(feature), feature).toBe(true);
-    for (const feature of ['sse4.2', 'fpu']) {
+    for (const feature of ['mmx', 'fxsr', 'sse', 'sse2', 'pni', 'ssse3', 'sse4.1', 'sse4.2', 'sse4a', 'aes', 'pclmulqdq', 'sha-ni']) expect(model.claimed.has(feature), feature).toBe(true);
+    for (const feature of ['fpu']) {
       expect(model.present.has(feature), feature).toBe(true);
       expect(model.claimed.has(feature), feature).toBe(false);
     }
@@ -93,11 +93,12 @@ describe('the default model', () => {
 
 describe('changes of a model', () => {
   it('add and remove features by any spelling', () => {
-    const model = resolveModel('Opteron_G1,+lahf_lm,-cx16,smep=on,+sse3');
+    const model = resolveModel('Opteron_G1,+lahf_lm,-cx16,smep=on,+sse3,+rtm');
     expect(model.claimed.has('lahf-lm')).toBe(true);
     expect(model.claimed.has('smep')).toBe(true);
     expect(model.claimed.has('cx16')).toBe(false);
-    expect(model.masked.find(({ feature }) => feature === 'pni')).toMatchObject({ asked: true, present: false });
+    expect(model.claimed.has('pni')).toBe(true);
+    expect(model.masked.find(({ feature }) => feature === 'rtm')).toMatchObject({ asked: true, present: false });
     expect((cpuidOf(model, 7, 0)[1] >>> 7) & 1).toBe(1);
     expect(model.maxBasicLeaf).toBe(7);
     expect(cpuidOf(model, 0, 0)[0]).toBe(7);

@@ -56,14 +56,15 @@ function build(exprs: readonly FloatExpr[], memory: WebAssembly.Memory): (() => 
   return exprs.map((_, number) => exports[`f${number}`] as () => void);
 }
 
-const binaryWords: readonly FloatWord[] = ['add', 'subtract', 'multiply', 'divide', 'minimum', 'maximum', 'equal', 'less', 'lessOrEqual', 'unordered',
+const binaryWords: readonly FloatWord[] = ['add', 'subtract', 'addSubtract', 'multiply', 'divide', 'minimum', 'maximum', 'equal', 'less', 'lessOrEqual', 'unordered',
   'notEqual', 'notLess', 'notLessOrEqual', 'ordered'];
+const roundings = (['Nearest', 'Down', 'Up', 'Zero', 'Current'] as const).flatMap((mode): FloatWord[] => [`round${mode}`, `round${mode}Quietly`]);
 const everything: readonly FloatExpr[] = ([32, 64] as const).flatMap((format) => {
   const all = (word: FloatWord, widths: readonly (readonly [result: Width, source: Width])[], count = 1): FloatExpr[] =>
     widths.map(([width, source]) => float(word, format, width, ...Array.from({ length: count }, (_, index) => operand(index, source))));
   const same = [[format, format], [128, 128]] as const, other = format === 32 ? 64 : 32;
   return [
-    ...binaryWords.flatMap((word) => all(word, same, 2)), ...all('squareRoot', same),
+    ...binaryWords.flatMap((word) => all(word, same, 2)), ...all('squareRoot', same), ...roundings.flatMap((word) => all(word, same)),
     ...all('order', [[32, format]], 2), ...all('orderQuiet', [[32, format]], 2),
     ...all('fromSigned32', format === 32 ? [[32, 32], [64, 64], [128, 128]] : [[64, 32], [128, 64]]), ...all('fromSigned64', [[format, 64]]),
     ...(['toSigned32', 'truncateTo32'] as const).flatMap((word) => all(word, format === 32 ? [[32, 32], [64, 64], [128, 128]] : [[32, 64], [64, 128]])),

@@ -1,8 +1,10 @@
 // Floating point of SSE and SSE2: arithmetic, comparisons and conversions, scalar and packed. Meanings, called by the three readings through
 // `sse/index.ts`. APM Vol. 4, alphabetic.
 import type { Meaning, Outcome } from '../outcome.ts';
-import { bit, call, constant, float, floatFlags, truncate, zeroExtend, type FloatExpr, type FloatWord, type Width } from '../expr.ts';
-import { evenAndOdd, immediateOf } from './packed.ts';
+import {
+  bit, call, constant, float, floatFlags, or, shuffle, truncate, zeroExtend, type Expr, type FloatExpr, type FloatWord, type Width,
+} from '../expr.ts';
+import { evenAndOdd, immediateOf, sequence } from './packed.ts';
 
 const outcome = (result: FloatExpr): Outcome => ({ result, exceptions: floatFlags(result) });
 
@@ -14,6 +16,19 @@ export const root = (format: 32 | 64): Meaning => ([, source]) => outcome(float(
 /** HADDPS and its kin: each lane with its neighbour, those of the destination first. */
 export const horizontal = (word: 'add' | 'subtract', format: 32 | 64): Meaning => ([destination, source]) =>
   outcome(float(word, format, destination.width, ...evenAndOdd(format, destination, source)));
+
+/** DPPS and DPPD: the products of the lanes that bits 7:4 name, the sum of them in those that bits 3:0 name. Neighbours are added first. */
+export const dotProduct = (format: 32 | 64): Meaning => ([destination, source], { instruction }) => {
+  const immediate = immediateOf(instruction), count = 128 / format;
+  const only = (vector: Expr, bits: number): Expr => shuffle(format, sequence(count, at => bits >> at & 1 ? at : count), vector, constant(128, 0));
+  let sum = float('multiply', format, 128, only(destination, immediate >> 4), only(source, immediate >> 4)), exceptions = floatFlags(sum);
+  for (let rest = count; rest > 1; rest /= 2) {
+    const [even, odd] = [0, 1].map(first => shuffle(format, sequence(count, at => 2 * at % rest + first), sum));
+    sum = float('add', format, 128, even!, odd!);
+    exceptions = or(exceptions, floatFlags(sum, exceptions));
+  }
+  return { result: only(sum, immediate), exceptions };
+};
 
 /** ROUNDPS and its kin: bit 3 of the immediate keeps silent about what was lost, bit 2 takes the mode from MXCSR, else bits 1:0 are the mode. */
 export const round = (format: 32 | 64): Meaning => ([destination, source], { instruction }) => {

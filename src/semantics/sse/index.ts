@@ -2,7 +2,7 @@
 import type { Meaning } from '../outcome.ts';
 import { assistKey, decrypt, decryptLast, encrypt, encryptLast, unmixKey } from './aes.ts';
 import {
-  approximate, arithmetic, compare, compareFlags, convert, convertLow, fromGeneral, horizontal as horizontalFloat, root, round, toGeneral,
+  approximate, arithmetic, compare, compareFlags, convert, convertLow, dotProduct, fromGeneral, horizontal as horizontalFloat, root, round, toGeneral,
 } from './float.ts';
 import { affineBytes, affineInverses, multiplyBytes, multiplyWithoutCarries } from './galois.ts';
 import { duplicate, move, moveHighHalf, moveHighToLow, moveLow, moveLowHalf, moveMask, moveScalar } from './move.ts';
@@ -52,6 +52,7 @@ const aligned: Readonly<Record<string, Meaning>> = {
   CVTTPS2PI: convertLow('truncateTo32', 32, 64), CVTPD2PI: convert('toSigned32', 64, 64), CVTTPD2PI: convert('truncateTo32', 64, 64),
   ADDSUBPS: arithmetic('addSubtract', 32), ADDSUBPD: arithmetic('addSubtract', 64),
   HADDPS: horizontalFloat('add', 32), HADDPD: horizontalFloat('add', 64), HSUBPS: horizontalFloat('subtract', 32), HSUBPD: horizontalFloat('subtract', 64),
+  DPPS: dotProduct(32), DPPD: dotProduct(64),
   ROUNDPS: round(32), ROUNDSS: round(32), ROUNDPD: round(64), ROUNDSD: round(64),
   // Logic.
   PAND: bitAnd, PANDN: bitAndNot, POR: bitOr, PXOR: bitXor, ANDPS: bitAnd, ANDNPS: bitAndNot, ORPS: bitOr, XORPS: bitXor,
