@@ -90,6 +90,15 @@ const table: Readonly<Record<string, Entry>> = {
   // x87: 80-bit values are computed in TypeScript (`x87/`), bound in `system/x87.ts`.
   FNINIT: system, FNCLEX: system, FNENI: system, FNDISI: system, FNSETPM: system, FNOP: system, FNSTSW: system, FNSTCW: system, FLDCW: system, FWAIT: system,
   FNSTENV: system, FLDENV: system, FNSAVE: system, FRSTOR: system,
+  FADD: system, FADDP: system, FIADD: system, FMUL: system, FMULP: system, FIMUL: system, FSUB: system, FSUBP: system, FISUB: system, FSUBR: system,
+  FSUBRP: system, FISUBR: system, FDIV: system, FDIVP: system, FIDIV: system, FDIVR: system, FDIVRP: system, FIDIVR: system, FSQRT: system, FCHS: system,
+  FABS: system, FRNDINT: system, FSCALE: system, FXTRACT: system, FPREM: system, FPREM1: system, F2XM1: system, FYL2X: system, FYL2XP1: system,
+  FPATAN: system, FPTAN: system, FSIN: system, FCOS: system, FSINCOS: system, FCOM: system, FCOMP: system, FCOMPP: system, FICOM: system, FICOMP: system,
+  FUCOM: system, FUCOMP: system, FUCOMPP: system, FTST: system, FXAM: system, FCOMI: system, FCOMIP: system, FUCOMI: system, FUCOMIP: system,
+  FLD: system, FILD: system, FBLD: system, FST: system, FSTP: system, FIST: system, FISTP: system, FISTTP: system, FBSTP: system, FSTPNCE: system,
+  FLD1: system, FLDL2T: system, FLDL2E: system, FLDPI: system, FLDLG2: system, FLDLN2: system, FLDZ: system, FXCH: system, FFREE: system, FFREEP: system,
+  FINCSTP: system, FDECSTP: system, FCMOVB: system, FCMOVE: system, FCMOVBE: system, FCMOVU: system, FCMOVNB: system, FCMOVNE: system,
+  FCMOVNBE: system, FCMOVNU: system,
 
   // Known by name only.
   XABORT: withFeature('rtm'), XBEGIN: withFeature('rtm'), XEND: withFeature('rtm'), XTEST: withFeature('rtm'),

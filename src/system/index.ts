@@ -33,6 +33,7 @@ import { callHypervisor, invalidateGuestPage, loadState, saveState, setGlobalInt
 import {
   clearExceptions, doNothing, initialiseX87, loadControl, loadEnvironment, restoreAll, saveAll, storeControl, storeEnvironment, storeStatus, waitForExceptions,
 } from './x87-state.ts';
+import { x87Instructions } from './x87.ts';
 import { clearLine, combine, compareAndAdd, moveLine } from './unit-access.ts';
 import { emptyMmx, loadMxcsr, restoreExtended, saveExtended, storeMasked, storeMxcsr } from './vector.ts';
 import { restore, saveCompacted, saveOptimized, saveStandard } from './xsave.ts';
@@ -89,6 +90,7 @@ export const systemInstructions: Readonly<Record<string, SystemInstruction>> = {
   FNINIT: initialiseX87, FNCLEX: clearExceptions, FNENI: doNothing(false), FNDISI: doNothing(false), FNSETPM: doNothing(false), FNOP: doNothing(true),
   FNSTSW: storeStatus, FNSTCW: storeControl, FLDCW: loadControl, FWAIT: waitForExceptions,
   FNSTENV: storeEnvironment, FLDENV: loadEnvironment, FNSAVE: saveAll, FRSTOR: restoreAll,
+  ...x87Instructions,
 
   // Ports
   IN: input, OUT: output, INS: inputString, OUTS: outputString,

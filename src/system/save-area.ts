@@ -4,12 +4,12 @@ import { cr4Of, CR4, is64Bit } from '../cpu/controls.ts';
 import { FSW_ES, placeOfArea, placeOfRegister, type Cpu } from '../cpu/state.ts';
 import type { Machine } from './machine.ts';
 import { generalProtection } from './operand.ts';
+import { setControlWord, summarise, topOf } from './x87-state.ts';
 
 /** Bits of MXCSR that exist, but for misaligned SSE (bit 17), which no model offers. */
 export const MXCSR_MASK = 0xffff, MXCSR_INITIAL = 0x1f80;
 
-const FSW_BUSY = 0x8000, X87 = 32, X87_END = 160, XMM = 160;
-const topOf = (cpu: Cpu): number => cpu.fsw >> 11 & 7;
+const X87 = 32, X87_END = 160, XMM = 160;
 /** XMM registers that an instruction reaches: eight outside 64-bit mode. */
 export const vectorCount = (cpu: Cpu): number => is64Bit(cpu) ? 16 : 8;
 /** Those that FXSAVE and FXRSTOR reach: none without CR4.OSFXSR. */
@@ -28,14 +28,23 @@ export const imageOf = (length: number): Image => {
   return { bytes, view: new DataView(bytes.buffer) };
 };
 
-/** `wide` (REX.W): the x87 pointers are 64 bits wide; else they are offset and selector. */
-export function putX87(cpu: Cpu, { bytes, view }: Image, wide: boolean): void {
+/** AMD processors without xsaveerptr save and restore the x87 pointers only while an exception is pending (APM Vol. 2, 11.4.4). */
+const takesPointers = ({ capability }: Machine, status: number): boolean =>
+  (status & FSW_ES) !== 0 || (capability.vendor !== 'AuthenticAMD' && capability.vendor !== 'HygonGenuine') || capability.has('xsaveerptr');
+
+/** `wide` (REX.W): the x87 pointers are 64 bits wide; else they are offset and selector. `area` is where the image goes. */
+export function putX87(machine: Machine, area: bigint, image: Image, wide: boolean): void {
+  const { cpu } = machine, { bytes, view } = image;
+  const withPointers = takesPointers(machine, cpu.fsw);
+  if (!withPointers) loadRange(machine, area, image, x87Ranges[0]!);
   view.setUint16(0, cpu.fcw, true);
   view.setUint16(2, cpu.fsw, true);
   view.setUint16(4, cpu.ftw, true);
-  view.setUint16(6, cpu.fop, true);
-  view.setBigUint64(8, wide ? cpu.fip : cpu.fip & 0xffffffffn | BigInt(cpu.fcs) << 32n, true);
-  view.setBigUint64(16, wide ? cpu.fdp : cpu.fdp & 0xffffffffn | BigInt(cpu.fds) << 32n, true);
+  if (withPointers) {
+    view.setUint16(6, cpu.fop, true);
+    view.setBigUint64(8, wide ? cpu.fip : cpu.fip & 0xffffffffn | BigInt(cpu.fcs) << 32n, true);
+    view.setBigUint64(16, wide ? cpu.fdp : cpu.fdp & 0xffffffffn | BigInt(cpu.fds) << 32n, true);
+  }
   for (let register = 0; register < 8; register++) {
     const place = placeOfArea('x87') + 16 * (topOf(cpu) + register & 7), at = X87 + 16 * register;
     bytes.set(cpu.u8.subarray(place, place + 10), at);
@@ -43,17 +52,19 @@ export function putX87(cpu: Cpu, { bytes, view }: Image, wide: boolean): void {
   }
 }
 
-export function takeX87(cpu: Cpu, { bytes, view }: Image, wide: boolean): void {
-  cpu.fcw = view.getUint16(0, true);
-  // ES and B follow from the exceptions that are not masked.
-  cpu.fsw = view.getUint16(2, true) & ~(FSW_ES | FSW_BUSY);
-  if ((cpu.fsw & ~cpu.fcw & 0x3f) !== 0) cpu.fsw |= FSW_ES | FSW_BUSY;
+export function takeX87(machine: Machine, { bytes, view }: Image, wide: boolean): void {
+  const { cpu } = machine;
+  setControlWord(cpu, view.getUint16(0, true));
+  cpu.fsw = view.getUint16(2, true);
+  summarise(cpu);
   cpu.ftw = bytes[4]!;
-  cpu.fop = view.getUint16(6, true) & 0x7ff;
-  cpu.fip = wide ? view.getBigUint64(8, true) : BigInt(view.getUint32(8, true));
-  cpu.fcs = wide ? 0 : view.getUint16(12, true);
-  cpu.fdp = wide ? view.getBigUint64(16, true) : BigInt(view.getUint32(16, true));
-  cpu.fds = wide ? 0 : view.getUint16(20, true);
+  if (takesPointers(machine, cpu.fsw)) {
+    cpu.fop = view.getUint16(6, true) & 0x7ff;
+    cpu.fip = wide ? view.getBigUint64(8, true) : BigInt(view.getUint32(8, true));
+    cpu.fcs = wide ? 0 : view.getUint16(12, true);
+    cpu.fdp = wide ? view.getBigUint64(16, true) : BigInt(view.getUint32(16, true));
+    cpu.fds = wide ? 0 : view.getUint16(20, true);
+  }
   for (let register = 0; register < 8; register++) {
     const place = placeOfArea('x87') + 16 * (topOf(cpu) + register & 7), at = X87 + 16 * register;
     cpu.u8.set(bytes.subarray(at, at + 10), place);

@@ -79,9 +79,10 @@ function areaOf(machine: Machine, instruction: Instruction, write: boolean): big
 export function saveExtended(machine: Machine, instruction: Instruction): Done {
   const { cpu, memory } = machine, count = fxVectorCount(cpu);
   const area = areaOf(machine, instruction, true), image = imageOf(LEGACY_LENGTH);
-  // The last byte is asked for first (Zen 4, native vectors).
+  // The last byte is asked for first, then the first (Zen 4, native vectors).
   memory.probeWrite(area + BigInt(LEGACY_LENGTH - 1), 1);
-  putX87(cpu, image, isWide(instruction));
+  memory.probeWrite(area, 1);
+  putX87(machine, area, image, isWide(instruction));
   putMxcsr(cpu, image);
   putVectors(cpu, image, count);
   storeRanges(machine, area, image, [...x87Ranges, ...count > 0 ? [mxcsrRange, vectorRange(count)] : []]);
@@ -96,7 +97,7 @@ export function restoreExtended(machine: Machine, instruction: Instruction): Don
   memory.read8(area + BigInt(LEGACY_LENGTH - 1));
   loadRange(machine, area, image, [0, LEGACY_LENGTH]);
   if (count > 0) cpu.mxcsr = mxcsrOf(image);
-  takeX87(cpu, image, isWide(instruction));
+  takeX87(machine, image, isWide(instruction));
   takeVectors(cpu, image, count);
   retire(cpu);
   return Done.next;

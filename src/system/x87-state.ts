@@ -1,6 +1,6 @@
 // The x87 unit as a whole: who may use it, its control, status and tag words, and its environment in memory. Called by the system table and by
 // `x87.ts`, which computes. The file keeps the tags abridged as FXSAVE has them: bit n is set when physical register n is not empty.
-import { CR0, is64Bit, is8086 } from '../cpu/controls.ts';
+import { CR0, is8086 } from '../cpu/controls.ts';
 import { Done } from '../cpu/engine.ts';
 import { CS } from '../cpu/segments.ts';
 import { FSW_ES, FSW_TOP, placeOfArea, type Cpu } from '../cpu/state.ts';
@@ -70,14 +70,18 @@ export function setControlWord(cpu: Cpu, value: number): void {
   cpu.fcw = value & FCW_WRITABLE | FCW_ALWAYS;
 }
 
-/** What a handler of #MF asks: the last instruction that was no control instruction, its place, and that of its memory operand. */
+/** IA32_MISC_ENABLE bit 2: FOP of every instruction (SDM Vol. 1, 8.1.9.1). */
+const FOP_ALWAYS = 4n;
+
+/** What a handler of #MF asks: the last instruction that was no control instruction, its place, and that of its memory operand. Called
+ * behind it: Intel processors keep FOP, and with fdp-excptn-only the data pointer, only of one that leaves an exception pending. */
 export function notePointers({ cpu, capability }: Machine, instruction: Instruction): void {
-  cpu.fop = instruction.fop ?? 0;
-  cpu.fip = is64Bit(cpu) ? cpu.rip : cpu.rip & 0xffffffffn;
-  const withSelectors = !capability.has('zero-fcs-fds');
+  const isPending = (cpu.fsw & FSW_ES) !== 0, withSelectors = !capability.has('zero-fcs-fds');
+  cpu.fip = cpu.rip;
   cpu.fcs = withSelectors ? cpu.segment[CS]!.selector : 0;
-  const operand = instruction.operands.find((each): each is MemoryOperand => each.kind === 'memory');
-  if (operand === undefined) return;
+  if (isPending || capability.vendor !== 'GenuineIntel' || (cpu.miscEnable & FOP_ALWAYS) !== 0n) cpu.fop = instruction.fop ?? 0;
+  const operand = instruction.operands[0];
+  if (operand?.kind !== 'memory' || (!isPending && capability.has('fdp-excptn-only'))) return;
   cpu.fdp = offsetOf(cpu, instruction, operand);
   cpu.fds = withSelectors ? cpu.segment[segmentIndexOf(operand)]!.selector : 0;
 }

@@ -95,7 +95,7 @@ function save(machine: Machine, instruction: Instruction, compacted: boolean, le
   const { offsets, length } = layoutOf(machine, chosen, compacted);
   const image = imageOf(length), ranges: Range[] = [];
   if ((stored & X87) !== 0n) {
-    putX87(cpu, image, isWide(instruction));
+    putX87(machine, area, image, isWide(instruction));
     ranges.push(...x87Ranges);
   }
   if ((compacted ? stored & SSE : chosen & (SSE | AVX)) !== 0n) {
@@ -167,7 +167,7 @@ export function restore(machine: Machine, instruction: Instruction): Done {
   checkShadowStacks(machine, image, offsets, loaded);
 
   if ((chosen & X87) !== 0n) {
-    if ((loaded & X87) !== 0n) takeX87(cpu, image, isWide(instruction));
+    if ((loaded & X87) !== 0n) takeX87(machine, image, isWide(instruction));
     else initialX87(cpu);
   }
   if (takesMxcsr || (chosen & SSE) !== 0n) cpu.mxcsr = mxcsr;

@@ -10,7 +10,6 @@ const folder = new URL('../../src/isa/opcodes/', import.meta.url);
 
 /** File or folder of src/isa/opcodes, and why its rows have no meaning. */
 const families: Readonly<Record<string, string>> = {
-  'x87.ts': 'x87 is an issue of its own; CPUID does not claim it',
   'sse/': 'SSE is an issue of its own; CPUID does not claim it',
   'avx/': 'AVX, FMA and XOP are issues of their own; CPUID does not claim them',
   'avx512/': 'AVX-512 is an issue of its own; CPUID does not claim it',

@@ -58,7 +58,7 @@ export const divide: Operation = (left, right, controlWord) => {
   const negative = left.negative !== right.negative, flags = denormalFlag(leftKind, rightKind);
   if (leftKind === 'infinity') return rightKind === 'infinity' ? invalidResult : exact(infinity(negative), flags);
   if (rightKind === 'infinity') return exact(zero(negative), flags);
-  if (rightKind === 'zero') return leftKind === 'zero' ? invalidResult : exact(infinity(negative), flags | zeroDivide);
+  if (rightKind === 'zero') return leftKind === 'zero' ? invalidResult : exact(infinity(negative), zeroDivide);
   if (leftKind === 'zero') return exact(zero(negative), flags);
   // At least 66 bits of quotient, and a last one for the remainder.
   const shift = 67 + bitLength(right.significand) - bitLength(left.significand);
@@ -186,12 +186,12 @@ function fromInteger(value: number): Float80 {
 
 // ── Remainders ──
 
-/** FPREM (towards zero) and FPREM1 (to nearest): the remainder, and C3 C2 C1 C0. An exponent difference of 64 or more is reduced in part, by
+/** FPREM (towards zero) and FPREM1 (to nearest): the remainder, and C3 C2 C1 C0 when there is one. An exponent difference of 64 or more is reduced in part, by
  * 32 to 63 of it, and C2 says so (APM Vol. 5, "FPREM"). */
-export function remainder(value: Float80, divisor: Float80, nearest: boolean, controlWord: number): Result & { readonly conditions: number } {
+export function remainder(value: Float80, divisor: Float80, nearest: boolean, controlWord: number): Result & { readonly conditions?: number } {
   const kind = kindOf(value), divisorKind = kindOf(divisor), nan = propagated(value, divisor, kind, divisorKind);
-  if (nan) return { ...nan, conditions: 0 };
-  if (kind === 'infinity' || divisorKind === 'zero') return { ...invalidResult, conditions: 0 };
+  if (nan) return nan;
+  if (kind === 'infinity' || divisorKind === 'zero') return invalidResult;
   const flags = denormalFlag(kind, divisorKind);
   if (kind === 'zero' || divisorKind === 'infinity') return { ...exact(value, flags), conditions: 0 };
   const difference = topOf(value) - topOf(divisor), rounding = extendedRoundingOf(controlWord);

@@ -54,12 +54,11 @@ function storeFinite(value: Float80, { bits }: Format, controlWord: number, sign
   const top = lastBitOf(value) + length - 1 + (carried ? 1 : 0);
   if (top > bias) {
     const toInfinity = mode === Mode.nearest || mode === (value.negative ? Mode.down : Mode.up);
-    const lost = free.inexact || (controlWord & overflow) !== 0 ? precision : 0;
-    return { bits: sign | (toInfinity ? special : special - 1n), flags: overflow | lost, up: toInfinity };
+    return { bits: sign | (toInfinity ? special : special - 1n), flags: overflow | precision, up: toInfinity };
   }
   if (top < 1 - bias) {
     const { value: whole, inexact, up } = roundInteger(value.significand, lastBitOf(value) - (1 - bias - (bits - 1)), value.negative, mode);
-    if ((controlWord & underflow) === 0) return { bits: 0n, flags: underflow | (free.inexact ? precision : 0), up: free.up };
+    if ((controlWord & underflow) === 0) return { bits: 0n, flags: underflow, up: false };
     return { bits: sign | whole, flags: inexact ? underflow | precision : 0, up };
   }
   const significand = carried ? free.value >> 1n : free.value;
