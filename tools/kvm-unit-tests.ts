@@ -86,10 +86,13 @@ function wordOf(status: number): { word: Word; reason: string } {
   return { word: 'FAIL', reason: status === 3 ? '' : status === 255 ? 'aborted' : `status ${status}` };
 }
 
-const count = (output: string, word: string): number => output.split('\n').filter((line) => line.startsWith(`${word}: `)).length;
+function subtestsOf(output: string): [passes: number, failures: number, skips: number] {
+  const lines = output.split('\n'), count = (word: string): number => lines.filter((line) => line.startsWith(`${word}: `)).length;
+  return [count('PASS'), count('FAIL'), count('SKIP')];
+}
 
 function finish(end: { word: Word; reason: string }, output: string, seconds: number, instructions: number): Result {
-  const [passes, failures, skips] = [count(output, 'PASS'), count(output, 'FAIL'), count(output, 'SKIP')];
+  const [passes, failures, skips] = subtestsOf(output);
   let { word, reason } = end;
   if (word === 'PASS' && passes === 0 && skips > 0) ({ word, reason } = { word: 'SKIP', reason: 'the test skips itself' });
   if (reason === 'the test skips itself') reason = /^SKIP: (.*)$/m.exec(output)?.[1] ?? reason;
@@ -97,15 +100,19 @@ function finish(end: { word: Word; reason: string }, output: string, seconds: nu
   return { word, reason, subtests: `${passes}/${failures}/${skips}`, seconds, instructions };
 }
 
+/** The result and its subtests. QEMU's own errors have the status of a test that passes, but say nothing on the serial line. */
 function runInQemu(entry: Entry): string {
   const parameters = entry.qemuParameters.replace(/-enable-kvm/g, '').split(/\s+/).filter((word) => word !== '');
   const memory = parameters.includes('-m') ? [] : ['-m', '128'];
-  const { status, error } = spawnSync('qemu-system-x86_64', [
-    '-nodefaults', '-device', 'pc-testdev', '-device', 'isa-debug-exit,iobase=0xf4,iosize=0x4', '-vnc', 'none', '-serial', 'null', '-device', 'pci-testdev',
+  const { status, error, stdout } = spawnSync('qemu-system-x86_64', [
+    '-nodefaults', '-device', 'pc-testdev', '-device', 'isa-debug-exit,iobase=0xf4,iosize=0x4', '-vnc', 'none', '-serial', 'stdio', '-device', 'pci-testdev',
     '-machine', 'accel=tcg', '-kernel', imageOf(entry), '-smp', String(entry.cpuCount), ...memory, ...parameters, '-append', entry.arguments,
-  ], { timeout: secondsOf(entry) * 1000, killSignal: 'SIGKILL', stdio: 'ignore' });
-  if (error) return (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'not installed' : 'TIMEOUT';
-  return status === null ? 'TIMEOUT' : status === 1 ? 'PASS' : status === 77 ? 'SKIP' : 'FAIL';
+  ], { timeout: secondsOf(entry) * 1000, killSignal: 'SIGKILL', stdio: ['ignore', 'pipe', 'ignore'], encoding: 'latin1', maxBuffer: 2 ** 28 });
+  if ((error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') return 'not installed';
+  const [passes, failures, skips] = subtestsOf(stdout), counts = ` ${passes}/${failures}/${skips}`;
+  if (status === null) return `TIMEOUT${counts}`;
+  if (stdout === '') return 'refuses';
+  return `${wordOf(status).word === 'PASS' && passes === 0 && skips > 0 ? 'SKIP' : wordOf(status).word}${counts}`;
 }
 
 const scratch = mkdtempSync(join(tmpdir(), 'retrovisor-kvm-unit-tests-'));
