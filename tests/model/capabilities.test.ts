@@ -21,7 +21,7 @@ describe('the capability door', () => {
       ['physical-address-bits', { answer: 40, firstIcount: 9n }],
       ['msr.unknown', { answer: 'fault', firstIcount: 9n }],
       ['vendor', { answer: 'AuthenticAMD', firstIcount: 9n }],
-      ['cpuid 7.0', { answer: '00000000 219c0789 0040000c 00000010', firstIcount: 9n }],
+      ['cpuid 7.0', { answer: '00000000 219c07a9 0040000c 00000010', firstIcount: 9n }],
     ]);
   });
 
