@@ -128,9 +128,10 @@ export const behaviours = {
     default: 'general-protection',
   },
   'nsvm.eventinj-cleared-on-exit': {
-    sentence: 'Whether #VMEXIT clears the valid bit of EVENTINJ in the VMCB.',
+    sentence: 'What #VMEXIT leaves in EVENTINJ of the VMCB.',
     values: {
-      cleared: 'APM Vol. 2, 15.20; KVM since 7.1 (69b721a86d0d, "KVM: nSVM: Clear EVENTINJ fields in vmcb12 on nested #VMEXIT")',
+      cleared: 'APM Vol. 2, 15.20: the valid bit is clear, the rest as it was',
+      zeroed: 'KVM since 7.1 (69b721a86d0d, "KVM: nSVM: Clear EVENTINJ fields in vmcb12 on nested #VMEXIT"): the field and the error code are 0',
       kept: 'KVM before 7.1: the next VMRUN injects the event again unless the hypervisor clears the field',
     },
     default: 'cleared',
@@ -138,7 +139,7 @@ export const behaviours = {
   'nsvm.svme-clear': {
     sentence: 'What happens when a nested guest clears EFER.SVME and nobody intercepts that.',
     values: {
-      shutdown: 'APM Vol. 2, 15.4 leaves it undefined; KVM since 7.1 (cdc69269b18a, "KVM: nSVM: Triple fault L1 on unintercepted EFER.SVME clear by L2")',
+      shutdown: 'APM Vol. 2, 15.4 leaves it undefined; KVM since 7.1 (cdc69269b18a, "KVM: nSVM: Triple fault L1 on unintercepted EFER.SVME clear by L2"): the vCPU leaves the guest and shuts down',
       'leaves-guest': 'KVM before 7.1: the vCPU leaves the guest without a #VMEXIT and goes on with its state',
     },
     default: 'shutdown',
@@ -197,7 +198,7 @@ export const profiles: Readonly<Record<string, Profile>> = {
   },
   'kvm-7.1': {
     sentence: 'KVM of Linux 7.1: with the nested SVM fixes of kvm-x86-nested-7.1, the EVENTINJ check among them.',
-    values: { ...kvmSmm, 'smm.interrupt-shadow': 'saved', 'nsvm.eventinj-vectors': 'by-capability', 'nsvm.vmcb-gpa-error': 'emulation-failure' },
+    values: { ...kvmSmm, 'smm.interrupt-shadow': 'saved', 'nsvm.eventinj-vectors': 'by-capability', 'nsvm.vmcb-gpa-error': 'emulation-failure', 'nsvm.eventinj-cleared-on-exit': 'zeroed' },
   },
 };
 

@@ -80,12 +80,12 @@ export function writeEfer(machine: Machine, value: bigint): void {
   // SVMDIS: "writes to EFER with SVME set take #GP" (APM Vol. 2, 15.30.1).
   if ((value & svme) !== 0n && (cpu.vmCr & VM_CR_SVMDIS) !== 0n) throw generalProtection();
   const leavesSvm = isGuest(cpu) && (value & svme) === 0n && (cpu.efer & svme) !== 0n;
-  if (leavesSvm && capability.behaviour('nsvm.svme-clear') === 'shutdown') throw new GuestShutdown();
-  if (leavesSvm) {
-    cpu.guestMode = 0;
-    machine.flushTlb(true);
-  }
   changeControls(machine, { efer: value & ~BigInt(EFER.LMA) });
+  if (!leavesSvm) return;
+  cpu.guestMode = 0;
+  machine.flushTlb(true);
+  // Of the hypervisor: it is in charge again, and cannot go on.
+  if (capability.behaviour('nsvm.svme-clear') === 'shutdown') throw new GuestShutdown();
 }
 
 // ── MOV CRn ──

@@ -219,7 +219,7 @@ export function createRunner(parts: RunnerParts): Runner {
       for (let index = 0; index < 8; index++) nestedPointers[index] = access.memory.readPhysical32(Number(root & 0xffffffe0n) + 4 * index);
     }
     return {
-      levels, pdptes: nestedPointers, model, root: Number(root >> 12n & 0xffffffffffn), pse: (cr4 & CR4.PSE) !== 0, nxe: (efer & EFER.NXE) !== 0, wp: true,
+      levels, pdptes: nestedPointers, model, root: Number(root >> 12n), pse: (cr4 & CR4.PSE) !== 0, nxe: (efer & EFER.NXE) !== 0, wp: true,
       // Every access is a user's; SMEP only makes fetches say so in the error code.
       smep: (cr4 & CR4.SMEP) !== 0, smap: false, ac: false, pke: false, pkru: 0, pks: false, pkrs: 0,
     };

@@ -192,12 +192,12 @@ export function entryOf(vmcb: Uint32Array, hostPaging: boolean): Entry {
 }
 
 // A hypervisor enters the same guest again and again, and what the rows read hardly ever changes: the last answers are kept with what they
-// were given for. The same words give the same answers, so nobody can tell.
+// were given for. The same words give the same answers, so nobody can tell; whoever listens at the capability door hears every question.
 const lastWords = new Uint32Array(WORDS.length + 1);
 let lastDoor: Capabilities | undefined, lastAnswers: readonly CheckResult[] = [];
 
 export function checkEntry(vmcb: Uint32Array, hostPaging: boolean, capability: Capabilities): readonly CheckResult[] {
-  let same = lastDoor === capability && lastWords[WORDS.length] === (hostPaging ? 1 : 0);
+  let same = lastDoor === capability && capability.onAsk === undefined && lastWords[WORDS.length] === (hostPaging ? 1 : 0);
   for (let index = 0; index < WORDS.length; index++) {
     const word = vmcb[WORDS[index]!]!;
     if (lastWords[index] === word) continue;

@@ -24,7 +24,7 @@ export interface Vmrun {
 /** rFLAGS that VMRUN loads: what exists. */
 const FLAGS = 0x3f7fd5;
 const FLAGS_FIXED = 2;
-const GP = 13;
+const NMI = 2, GP = 13;
 
 export function enterGuest(before: VcpuState, { address, nextRip }: Vmrun, { memory, capability }: Context): TransitionOutcome {
   const bytes = memory.readBytes(address, VMCB_SIZE);
@@ -141,12 +141,12 @@ function refuse(before: VcpuState, address: number, nextRip: bigint, bytes: Uint
   vmcb.setBigUint64(Control.exitCode, 0xffffffffffffffffn, true);
   vmcb.setBigUint64(Control.exitInfo1, 0n, true);
   vmcb.setBigUint64(Control.exitInfo2, 0n, true);
-  if (capability.behaviour('nsvm.eventinj-cleared-on-exit') === 'cleared') vmcb.setUint32(Control.eventInjection, vmcb.getUint32(Control.eventInjection, true) & 0x7fffffff, true);
+  endEvent(new Uint32Array(bytes.buffer), capability);
   const cleared = capability.behaviour('nsvm.vmrun-failure-gif') === 'cleared';
   return {
     after: before.with({ rip: nextRip, ...(cleared ? { gif: 0 } : {}) }), checks,
-    writes: [{ physical: address + Control.exitCode, bytes: bytes.subarray(Control.exitCode, Control.eventInjection + 4) }],
-    detail: { vmcb: address, exit: exitName(Exit.INVALID), rip: nextRip },
+    writes: [{ physical: address + Control.exitCode, bytes: bytes.subarray(Control.exitCode, Control.eventError + 4) }],
+    detail: { vmcb: address, exit: exitName(Exit.INVALID), rip: nextRip, gif: cleared ? 0 : before.gif },
   };
 }
 
@@ -158,6 +158,15 @@ function withoutMemory(before: VcpuState, address: number, capability: Capabilit
 
 // ── Event injection ──
 
+/** What #VMEXIT leaves in EVENTINJ. Nobody can tell where there is nothing. */
+export function endEvent(vmcb: Uint32Array, capability: Capabilities): void {
+  const at = Control.eventInjection >> 2;
+  if ((vmcb[at]! | vmcb[at + 1]!) === 0) return;
+  const way = capability.behaviour('nsvm.eventinj-cleared-on-exit');
+  if (way === 'cleared') vmcb[at]! &= ~Event.valid;
+  else if (way === 'zeroed') vmcb.fill(0, at, at + 2);
+}
+
 const types = { [Event.external]: 'external', [Event.nmi]: 'nmi', [Event.exception]: 'exception', [Event.software]: 'software' } as const;
 
 /** A reserved type, where nobody checks it, injects nothing. */
@@ -165,6 +174,8 @@ function injectionOf(vmcb: Uint32Array): TransitionOutcome['inject'] {
   const event = vmcb[Control.eventInjection >> 2]!, type = event >>> Event.typeShift & 7;
   if ((event & Event.valid) === 0 || !(type in types)) return undefined;
   const hasError = (event & Event.hasError) !== 0 && type === Event.exception;
-  return { type: types[type as keyof typeof types], vector: event & Event.vector, ...(hasError ? { errorCode: vmcb[Control.eventError >> 2]! } : {}) };
+  // "If TYPE is 2 (NMI), the VECTOR field is ignored" (APM Vol. 2, 15.20).
+  const vector = type === Event.nmi ? NMI : event & Event.vector;
+  return { type: types[type as keyof typeof types], vector, ...(hasError ? { errorCode: vmcb[Control.eventError >> 2]! } : {}) };
 }
 

@@ -4,8 +4,9 @@ import { CR0, CR4, DR6, DR7_FIXED, EFER } from '../../cpu/controls.ts';
 import { flagFields, rflagsOf, TF } from '../../cpu/flags.ts';
 import { Activity } from '../../cpu/state.ts';
 import type { VcpuState } from '../../cpu/vcpu-state.ts';
+import type { Capabilities } from '../../model/capabilities.ts';
 import type { Context, TransitionOutcome } from '../outcome.ts';
-import { recordsBranches, usesNestedPaging } from './enter.ts';
+import { endEvent, recordsBranches, usesNestedPaging } from './enter.ts';
 import {
   Control, Event, exitName, HOST_WORD, InterruptState, loadBranches, loadWorld, NESTED_WORD, SAVE, Save, saveBranches, saveGuestOnly, saveWorld, VMCB_SIZE, word64,
 } from './vmcb.ts';
@@ -37,7 +38,7 @@ export function leaveGuest(before: VcpuState, exit: Vmexit, { memory, capability
   const bytes = memory.readBytes(address, VMCB_SIZE);
   // The VMCB has vanished while the guest ran: there is nowhere to save it to.
   if (bytes === undefined) return { after: before, writes: [], checks: [], stop: 'shutdown', detail };
-  writeGuest(before, exit, new Uint32Array(bytes.buffer), capability.behaviour('nsvm.eventinj-cleared-on-exit') === 'cleared', nestedPaging);
+  writeGuest(before, exit, new Uint32Array(bytes.buffer), capability, nestedPaging);
   if (branches) saveBranches(before.words, new Uint32Array(bytes.buffer), SAVE >> 2);
   if (exit.instruction !== undefined && exit.instruction.length > 0) {
     bytes[Control.instructionLength] = exit.instruction.length;
@@ -53,7 +54,7 @@ export function leaveGuest(before: VcpuState, exit: Vmexit, { memory, capability
   return { after: after.with({ pdpte0: pdpte0!, pdpte1: pdpte1!, pdpte2: pdpte2!, pdpte3: pdpte3! }), writes, checks: [], flush: 'all', detail };
 }
 
-function writeGuest(before: VcpuState, exit: Vmexit, vmcb: Uint32Array, clearsEvent: boolean, nestedPaging: boolean): void {
+function writeGuest(before: VcpuState, exit: Vmexit, vmcb: Uint32Array, capability: Capabilities, nestedPaging: boolean): void {
   const { words } = before, save = SAVE >> 2;
   saveWorld(words, vmcb, save);
   saveGuestOnly(words, vmcb, save);
@@ -70,7 +71,7 @@ function writeGuest(before: VcpuState, exit: Vmexit, vmcb: Uint32Array, clearsEv
   wide(Control.exitInfo1, exit.info1);
   wide(Control.exitInfo2, exit.info2);
   put(Control.exitInterrupt, exit.event ?? 0, exit.eventError ?? 0);
-  if (clearsEvent) vmcb[Control.eventInjection >> 2]! &= ~Event.valid;
+  endEvent(vmcb, capability);
   wide(Control.nextRip, exit.nextRip);
   vmcb[Control.instructionLength >> 2] = 0;
 }
