@@ -4,7 +4,7 @@ import { is64Bit, isCanonical } from '../src/cpu/controls.ts';
 import { Access, Done, Stop, Written, type Services } from '../src/cpu/engine.ts';
 import { isExpandDown, isReadable, isWritable } from '../src/cpu/segments.ts';
 import {
-  bindCpu, placeOfArea, RAM, resetCpu, TLB_ENTRIES, TLB_ENTRY_SIZE, tlbOffset, TLB_READ_USER, TLB_WRITE_USER, type Cpu,
+  bindCpu, MXCSR_MM, placeOfArea, RAM, resetCpu, TLB_ENTRIES, TLB_ENTRY_SIZE, tlbOffset, TLB_READ_USER, TLB_WRITE_USER, type Cpu,
 } from '../src/cpu/state.ts';
 import { segmentNames, type CodeSize, type HasFeature } from '../src/isa/instruction.ts';
 import type { Capabilities } from '../src/model/capabilities.ts';
@@ -115,11 +115,12 @@ function servicesOf(cpu: Cpu, filled: Set<number>, capability: Capabilities): Se
     filled.add(entry);
   };
 
+  const mustBeAligned = (access: number): boolean => (access & Access.aligned) !== 0 && !(access & Access.lenient && cpu.mxcsr & MXCSR_MM);
   const linearOf = (access: number): bigint => {
     const size = BigInt(access & 0xff);
     if (!(access & Access.checkSegment)) {
       const first = cpu.slowLinear;
-      if (access & Access.aligned && first & size - 1n) throw new GuestFault(Vector.gp);
+      if (mustBeAligned(access) && first & size - 1n) throw new GuestFault(Vector.gp);
       if (!isCanonical(cpu, first) || !isCanonical(cpu, BigInt.asUintN(64, first + size - 1n))) throw new GuestFault(access & Access.stack ? Vector.ss : Vector.gp);
       return first;
     }
@@ -133,7 +134,7 @@ function servicesOf(cpu: Cpu, filled: Set<number>, capability: Capabilities): Se
   /** Host addresses of the bytes of an access, from its first linear address up: the lower page faults first. */
   const hostBytes = (access: number, kind: 'read' | 'write'): number[] => {
     const first = linearOf(access);
-    if (access & Access.aligned && first & BigInt((access & 0xff) - 1)) throw new GuestFault(Vector.gp);
+    if (mustBeAligned(access) && first & BigInt((access & 0xff) - 1)) throw new GuestFault(Vector.gp);
     const mask = is64Bit(cpu) ? 64 : 32;
     return Array.from({ length: access & 0xff }, (_, at) => translate(BigInt.asUintN(mask, first + BigInt(at)), kind));
   };

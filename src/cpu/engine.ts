@@ -41,6 +41,8 @@ export const Access = {
   supervisor: 0x1000,
   /** 16 bytes or more that must be aligned: else #GP(0). */
   aligned: 0x2000,
+  /** With `aligned`: not when MXCSR.MM is set. */
+  lenient: 0x4000,
 } as const;
 
 /** How a slow write ended. */

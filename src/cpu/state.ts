@@ -160,6 +160,8 @@ export const fieldPlaces: Readonly<Record<FieldName, Place>> = places;
 export const placeOfGeneral = (number: number): number => places.rax.offset + 8 * number;
 /** FSW: an exception is pending (ES), and the place of TOP. */
 export const FSW_ES = 0x80, FSW_TOP = 0x3800;
+/** MXCSR: misaligned operands are allowed (APM Vol. 1, 4.2.2). */
+export const MXCSR_MM = 0x20000;
 /** The longest vector register, in bytes. */
 export const VECTOR_BYTES = 64;
 /** Byte address of a register that expressions read and write; 0 for files that only system instructions know. */

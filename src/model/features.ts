@@ -244,7 +244,7 @@ export const features = {
   cr8legacy: [0x80000001, 0, 'ecx', 4, [], 'full', '#UD: LOCK MOV CR0 (alternative MOV CR8) outside 64-bit mode'],
   abm: [0x80000001, 0, 'ecx', 5, [], 'full', 'silent: LZCNT (F3 0F BD) executes as BSR: a different result for every non-zero source; POPCNT has its own bit'],
   sse4a: [0x80000001, 0, 'ecx', 6, [], 'full', '#UD: EXTRQ, INSERTQ, MOVNTSS, MOVNTSD'],
-  misalignsse: [0x80000001, 0, 'ecx', 7, [], 'vector', 'MXCSR.MM (bit 17): #GP on LDMXCSR without it'],
+  misalignsse: [0x80000001, 0, 'ecx', 7, [], 'full', 'MXCSR.MM (bit 17): #GP on LDMXCSR without it'],
   '3dnowprefetch': [0x80000001, 0, 'ecx', 8, [], 'full', 'silent: PREFETCH/PREFETCHW are NOPs on 64-bit parts without the bit, #UD on old 32-bit parts'],
   osvw: [0x80000001, 0, 'ecx', 9, [], 'full', 'MSR 0xc0010140, 0xc0010141'],
   ibs: [0x80000001, 0, 'ecx', 10, [], 'performance', 'MSR 0xc0011030-0xc001103d'],

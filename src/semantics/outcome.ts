@@ -1,6 +1,7 @@
 // What a meaning says: the effects of one instruction, as values. A reader evaluates everything first, raises the fault
 // if there is one, then stores, then writes registers and flags, so nothing is committed before the last possible fault.
-import type { Instruction, SegmentName } from '../isa/instruction.ts';
+import { Access } from '../cpu/engine.ts';
+import type { Instruction, MemoryOperand, SegmentName } from '../isa/instruction.ts';
 import type { Expr, GeneralRegister } from './expr.ts';
 
 /** The arithmetic flags after an instruction. A flag that is not named, and has no source in `result` or `carries`, keeps its value. */
@@ -34,8 +35,9 @@ export interface Outcome {
   readonly store?: { readonly segment: SegmentName; readonly address: Expr; readonly value: Expr };
   /** Evaluated for the faults of its loads only (CLFLUSH). */
   readonly reads?: Expr;
-  /** A memory operand of 128 or 256 bits must be aligned: else #GP(0), before the page is looked at (APM Vol. 1, 4.3.2). */
-  readonly aligned?: true;
+  /** A memory operand of 128 or 256 bits must be aligned: else #GP(0), before the page is looked at (APM Vol. 1, 4.3.2). `lenient`: unless
+   * MXCSR.MM is set. */
+  readonly aligned?: true | 'lenient';
   /** Floating-point exceptions, as in MXCSR bits 5:0, where they are set. One that is not masked is #XM, or #UD without CR4.OSXMMEXCPT;
    * nothing else is committed then. */
   readonly exceptions?: Expr;
@@ -58,6 +60,10 @@ export interface Outcome {
   /** The instruction is done by `system/` in TypeScript; no other field is set. */
   readonly system?: true;
 }
+
+/** The bits of an access code that ask for an aligned operand. */
+export const alignmentOf = ({ aligned }: Outcome, { width }: MemoryOperand): number =>
+  aligned && width >= 128 ? Access.aligned | (aligned === 'lenient' ? Access.lenient : 0) : 0;
 
 /** What an instruction's meaning may depend on besides its operands: all of it constant once decoded in a mode. */
 export interface Shape {

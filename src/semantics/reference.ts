@@ -14,7 +14,7 @@ import {
 import { evaluate, evaluator, type Environment } from './evaluate.ts';
 import { constant, generalRegisters, operand as operandExpr, type Expr, type Flag, type GeneralRegister, type Width } from './expr.ts';
 import { displacementOf, meaningOf } from './index.ts';
-import type { Flags, Meaning, Operands, Outcome } from './outcome.ts';
+import { alignmentOf, type Flags, type Meaning, type Operands, type Outcome } from './outcome.ts';
 
 const GP = 13, UD = 6, XM = 19, MF = 16;
 const flagBits: Readonly<Record<Flag, number>> = { cf: CF, pf: PF, af: AF, zf: ZF, sf: SF, of: OF, df: DF };
@@ -247,9 +247,6 @@ function writeOperand(cpu: Cpu, { file, number, high }: RegisterOperand, value: 
   // As an x87 register it is a NaN or an infinity then.
   if (file === 'mmx') cpu.u16[place + 8 >> 1] = 0xffff;
 }
-
-/** The bits of an access code that ask for an aligned operand. */
-const alignmentOf = (outcome: Outcome, { width }: MemoryOperand): number => outcome.aligned && width >= 128 ? Access.aligned : 0;
 
 function readBytes(cpu: Cpu, place: number, width: number): bigint {
   let value = 0n;

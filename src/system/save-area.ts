@@ -1,13 +1,14 @@
 // The first 512 bytes of every save area: x87, MXCSR and XMM as FXSAVE lays them out, copied between the vCPU file and an image of the area.
 // FXSAVE and XSAVE share it (`vector.ts`, `xsave.ts`); it neither touches guest memory nor decides what takes part. APM Vol. 2, 11.4.4 and 11.5.3.
 import { cr4Of, CR4, is64Bit } from '../cpu/controls.ts';
-import { FSW_ES, placeOfArea, placeOfRegister, type Cpu } from '../cpu/state.ts';
+import { FSW_ES, MXCSR_MM, placeOfArea, placeOfRegister, type Cpu } from '../cpu/state.ts';
 import type { Machine } from './machine.ts';
 import { generalProtection } from './operand.ts';
 import { setControlWord, summarise, topOf } from './x87-state.ts';
 
-/** Bits of MXCSR that exist, but for misaligned SSE (bit 17), which no model offers. */
-export const MXCSR_MASK = 0xffff, MXCSR_INITIAL = 0x1f80;
+export const MXCSR_INITIAL = 0x1f80;
+/** Bits of MXCSR that exist: MM has a feature of its own. */
+const maskOfMxcsr = ({ capability }: Machine): number => capability.has('misalignsse') ? 0xffff | MXCSR_MM : 0xffff;
 
 const X87 = 32, X87_END = 160, XMM = 160;
 /** XMM registers that an instruction reaches: eight outside 64-bit mode. */
@@ -80,14 +81,14 @@ export function initialX87(cpu: Cpu): void {
 export const isX87Initial = (cpu: Cpu): boolean =>
   cpu.fcw === 0x37f && (cpu.fsw | cpu.ftw | cpu.fop | cpu.fcs | cpu.fds) === 0 && cpu.fip === 0n && cpu.fdp === 0n && isZero(cpu, placeOfArea('x87'), 128);
 
-export function putMxcsr(cpu: Cpu, { view }: Image): void {
-  view.setUint32(24, cpu.mxcsr, true);
-  view.setUint32(28, MXCSR_MASK, true);
+export function putMxcsr(machine: Machine, { view }: Image): void {
+  view.setUint32(24, machine.cpu.mxcsr, true);
+  view.setUint32(28, maskOfMxcsr(machine), true);
 }
 /** The value to load; #GP(0) for bits that do not exist. */
-export function mxcsrOf({ view }: Image): number {
-  const value = view.getUint32(24, true);
-  if ((value & ~MXCSR_MASK) !== 0) throw generalProtection();
+export const mxcsrOf = (machine: Machine, { view }: Image): number => checkMxcsr(machine, view.getUint32(24, true));
+export function checkMxcsr(machine: Machine, value: number): number {
+  if ((value & ~maskOfMxcsr(machine)) !== 0) throw generalProtection();
   return value;
 }
 

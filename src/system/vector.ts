@@ -9,13 +9,12 @@ import { LEGACY_LENGTH } from '../model/xstate.ts';
 import { GuestFault, type Machine } from './machine.ts';
 import { generalProtection, linearOf, linearOfOperand, operandAt, offsetOf, readOperand, retire, Vector, writeOperand } from './operand.ts';
 import {
-  fxVectorCount, imageOf, loadRange, MXCSR_MASK, mxcsrOf, mxcsrRange, putMxcsr, putVectors, putX87, storeRanges, takeVectors, takeX87, vectorRange, x87Ranges,
+  checkMxcsr, fxVectorCount, imageOf, loadRange, mxcsrOf, mxcsrRange, putMxcsr, putVectors, putX87, storeRanges, takeVectors, takeX87, vectorRange, x87Ranges,
 } from './save-area.ts';
 
 export function loadMxcsr(machine: Machine, instruction: Instruction): Done {
-  const { cpu } = machine, value = Number(readOperand(machine, instruction, 0));
-  if ((value & ~MXCSR_MASK) !== 0) throw generalProtection();
-  cpu.mxcsr = value;
+  const { cpu } = machine;
+  cpu.mxcsr = checkMxcsr(machine, Number(readOperand(machine, instruction, 0)));
   retire(cpu);
   return Done.next;
 }
@@ -83,7 +82,7 @@ export function saveExtended(machine: Machine, instruction: Instruction): Done {
   memory.probeWrite(area + BigInt(LEGACY_LENGTH - 1), 1);
   memory.probeWrite(area, 1);
   putX87(machine, area, image, isWide(instruction));
-  putMxcsr(cpu, image);
+  putMxcsr(machine, image);
   putVectors(cpu, image, count);
   storeRanges(machine, area, image, [...x87Ranges, ...count > 0 ? [mxcsrRange, vectorRange(count)] : []]);
   retire(cpu);
@@ -96,7 +95,7 @@ export function restoreExtended(machine: Machine, instruction: Instruction): Don
   // Everything is read before anything changes.
   memory.read8(area + BigInt(LEGACY_LENGTH - 1));
   loadRange(machine, area, image, [0, LEGACY_LENGTH]);
-  if (count > 0) cpu.mxcsr = mxcsrOf(image);
+  if (count > 0) cpu.mxcsr = mxcsrOf(machine, image);
   takeX87(machine, image, isWide(instruction));
   takeVectors(cpu, image, count);
   retire(cpu);

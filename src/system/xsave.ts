@@ -99,7 +99,7 @@ function save(machine: Machine, instruction: Instruction, compacted: boolean, le
     ranges.push(...x87Ranges);
   }
   if ((compacted ? stored & SSE : chosen & (SSE | AVX)) !== 0n) {
-    putMxcsr(cpu, image);
+    putMxcsr(machine, image);
     ranges.push(mxcsrRange);
   }
   if ((stored & SSE) !== 0n) {
@@ -163,7 +163,7 @@ export function restore(machine: Machine, instruction: Instruction): Done {
     const last = parts.at(-1);
     if (has(loaded, component) && last !== undefined) load([offset, offset + last[0] + last[2] + 7 & ~7]);
   }
-  const mxcsr = takesMxcsr ? mxcsrOf(image) : MXCSR_INITIAL;
+  const mxcsr = takesMxcsr ? mxcsrOf(machine, image) : MXCSR_INITIAL;
   checkShadowStacks(machine, image, offsets, loaded);
 
   if ((chosen & X87) !== 0n) {

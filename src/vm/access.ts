@@ -5,7 +5,7 @@ import { CR0, CR4, is64Bit } from '../cpu/controls.ts';
 import { Access, Stop, Written } from '../cpu/engine.ts';
 import { AC } from '../cpu/flags.ts';
 import {
-  placeOf, placeOfArea, placeOfSegment, RAM, SEGMENT_BASE, SEGMENT_LIMIT, type Cpu,
+  MXCSR_MM, placeOf, placeOfArea, placeOfSegment, RAM, SEGMENT_BASE, SEGMENT_LIMIT, type Cpu,
 } from '../cpu/state.ts';
 import { guestPhysical, PAGE_SIZE } from '../memory/addresses.ts';
 import { hostOfPage, PageFlag, pageOfEntry, READ_ONLY_FRAME, TRACKED, WRITTEN, type Ram } from '../memory/ram.ts';
@@ -20,7 +20,7 @@ import { linearOf, linearOf32 } from '../system/operand.ts';
 const word = (name: Parameters<typeof placeOf>[0]): number => placeOf(name) >> 2;
 const LINEAR = word('slowLinear'), OFFSET = word('slowOffset'), SEGMENT = word('slowSegment');
 const FAULT_VECTOR = word('faultVector'), FAULT_CODE = word('faultErrorCode'), FAULT_ADDRESS = word('faultAddress');
-const CPL = word('cpl'), CR0_WORD = word('cr0'), CR4_WORD = word('cr4'), FLAGS = word('rflagsSystem'), RIP = word('rip');
+const CPL = word('cpl'), CR0_WORD = word('cr0'), CR4_WORD = word('cr4'), FLAGS = word('rflagsSystem'), RIP = word('rip'), MXCSR = word('mxcsr');
 const CS_BASE = placeOfSegment(1) + SEGMENT_BASE >> 2, CS_LIMIT = placeOfSegment(1) + SEGMENT_LIMIT >> 2;
 const VALUE = placeOfArea('slowValue');
 const GP = 13, SS = 12, PF = 14, ALIGNMENT_FAULT = 17;
@@ -102,7 +102,7 @@ export function createAccess(cpu: Cpu, ram: Ram, tlb: Tlb, hooks: AccessHooks): 
       low = u32[LINEAR]!;
       high = u32[LINEAR + 1]!;
       // Alignment comes before what the address may be (Zen 4, native vectors).
-      if ((access & Access.aligned) !== 0 && (low & size - 1) !== 0) return raise(GP, 0);
+      if ((low & size - 1) !== 0 && mustBeAligned(access)) return raise(GP, 0);
       if (high !== 0 && !isCanonicalWord(high)) return raise((access & Access.stack) !== 0 ? SS : GP, 0);
       // Past the end of the lower half, or past 4 GiB outside 64-bit mode (there a flat segment's limit ends).
       if (low > 0xffffffff - (size - 1) && (is64Bit(cpu) ? !isCanonicalWord(high + 1 >>> 0) : true)) {
@@ -110,11 +110,14 @@ export function createAccess(cpu: Cpu, ram: Ram, tlb: Tlb, hooks: AccessHooks): 
       }
     }
     if ((low & size - 1) !== 0) {
-      if ((access & Access.aligned) !== 0) return raise(GP, 0);
+      if (mustBeAligned(access)) return raise(GP, 0);
       if (isAlignmentChecked(access)) return raise(ALIGNMENT_FAULT, 0);
     }
     return true;
   }
+
+  const mustBeAligned = (access: number): boolean =>
+    (access & Access.aligned) !== 0 && ((access & Access.lenient) === 0 || (u32[MXCSR]! & MXCSR_MM) === 0);
 
   function isCanonicalWord(value: number): boolean {
     const sign = value >> ((u32[CR4_WORD]! & CR4.LA57) !== 0 ? 24 : 15);

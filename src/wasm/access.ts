@@ -17,8 +17,8 @@ export interface Target {
   readonly segment: number;
   readonly segmentation: Segmentation;
   readonly bytes: number;
-  /** Raises #GP(0) when it is not aligned. */
-  readonly aligned: boolean;
+  /** Bits of the access code that ask for an aligned address. */
+  readonly alignment: number;
   readonly mode: Mode;
   /** Bits 15:8 of the access code stand in the record; else the access is to the stack or not. */
   readonly stack: boolean | 'record';
@@ -61,7 +61,7 @@ export function pushHit(code: Code, target: Target, write: boolean, entry: numbe
   code.tee(entry);
   code.load(Op.i64Load, tlb);
   code.get(linear);
-  if (mode.alignmentCheck || target.aligned) {
+  if (mode.alignmentCheck || target.alignment !== 0) {
     // A misaligned address has low bits that no tag has.
     code.i64Small(-0x1000 | (bytes - 1));
   } else {
@@ -102,7 +102,7 @@ function pushSlow(code: Code, core: Core, target: Target, access: number): void 
   pushCount(code, target.position);
   code.get(linear ? target.linear : target.offset);
   if (!linear) code.i32(target.segment);
-  code.i32(access | target.bytes | (target.aligned ? Access.aligned : 0) | (target.stack === true ? Access.stack : 0));
+  code.i32(access | target.bytes | target.alignment | (target.stack === true ? Access.stack : 0));
   if (target.stack === 'record') {
     code.get(RECORD);
     code.load(Op.i32Load8U, target.position.skip + Field.access);

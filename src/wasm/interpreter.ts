@@ -8,7 +8,7 @@ import { FSW_ES, FSW_TOP, placeOf, placeOfGeneral, placeOfRegister, VECTOR_BYTES
 import { usesMmx } from '../cpu/units.ts';
 import type { MemoryOperand, RegisterOperand, SegmentName } from '../isa/instruction.ts';
 import { segmentNames } from '../isa/instruction.ts';
-import type { Outcome } from '../semantics/outcome.ts';
+import { alignmentOf, type Outcome } from '../semantics/outcome.ts';
 import { childrenOf, generalRegisters, type Expr, type GeneralRegister, type Width } from '../semantics/expr.ts';
 import { emitProbe, emitRead, emitReadForWrite, emitWrite, locate, pushHit, type Target } from './access.ts';
 import {
@@ -273,7 +273,7 @@ function operandTarget(handler: Handler, index: number): Target {
   code.set(offset);
   const kind = segmentation(operand.segment, mode), segment = segmentNames.indexOf(operand.segment);
   const linear = locate(code, (type) => code.local(type), offset, segment, kind);
-  return { offset, linear, segment, segmentation: kind, bytes: operand.width / 8, aligned: shape.outcome.aligned === true && operand.width >= 128, mode, stack: isImplied(instruction) ? operand.segment === 'ss' : 'record', position: handler };
+  return { offset, linear, segment, segmentation: kind, bytes: operand.width / 8, alignment: alignmentOf(shape.outcome, operand), mode, stack: isImplied(instruction) ? operand.segment === 'ss' : 'record', position: handler };
 }
 
 function narrow(code: Code, addressSize: number): void {
@@ -328,7 +328,7 @@ function implicitTarget(handler: Handler, segmentName: SegmentName, address: Exp
   code.set(offset);
   const kind = segmentation(segmentName, mode), segment = segmentNames.indexOf(segmentName);
   const linear = locate(code, (type) => emitter.temporary(type), offset, segment, kind);
-  return { offset, linear, segment, segmentation: kind, bytes: width / 8, aligned: false, mode, stack: segmentName === 'ss', position: handler };
+  return { offset, linear, segment, segmentation: kind, bytes: width / 8, alignment: 0, mode, stack: segmentName === 'ss', position: handler };
 }
 
 /** Reads memory; what is going to be written too is asked for writing at once. */

@@ -217,7 +217,7 @@ function probeBulk(handler: Handler, index: number, write: boolean, pointer: num
   code.set(offset);
   const kind = segmentation(operand.segment, mode), segment = segmentNames.indexOf(operand.segment);
   const linear = locate(code, (type) => code.local(type), offset, segment, kind);
-  const target: Target = { offset, linear, segment, segmentation: kind, bytes: operand.width / 8, aligned: false, mode, stack: false, position: handler };
+  const target: Target = { offset, linear, segment, segmentation: kind, bytes: operand.width / 8, alignment: 0, mode, stack: false, position: handler };
   pushHit(code, target, write, entry);
   code.op(Op.i32Eqz);
   code.brIf(skip);

@@ -332,7 +332,7 @@ export function translateRegion(
     let host = hosts.get(key);
     if (host === undefined) {
       pushOffset(number, operand);
-      host = probe(operand.segment, operand.width / 8, write, current.outcome.aligned === true && operand.width >= 128);
+      host = probe(operand.segment, operand.width / 8, write, current.outcome.aligned !== undefined && operand.width >= 128);
       hosts.set(key, host);
     }
     return host;

@@ -101,9 +101,12 @@ const aligned: Readonly<Record<string, Meaning>> = {
   PCLMULQDQ: multiplyWithoutCarries, GF2P8MULB: multiplyBytes, GF2P8AFFINEQB: affineBytes, GF2P8AFFINEINVQB: affineInverses,
 };
 
-/** APM Vol. 1, 4.3.2: legacy instructions raise #GP for a misaligned operand of 128 bits. */
-const withAlignment = (meaning: Meaning): Meaning => (operands, shape) => ({ ...meaning(operands, shape), aligned: true });
+/** APM Vol. 1, 4.3.2: legacy instructions raise #GP for a misaligned operand of 128 bits; but for moves of whole aligned registers,
+ * MXCSR.MM frees them of that. */
+const strict: ReadonlySet<string> = new Set(['MOVAPS', 'MOVAPD', 'MOVDQA', 'MOVNTPS', 'MOVNTPD', 'MOVNTDQ', 'MOVNTDQA']);
+const withAlignment = (name: string, meaning: Meaning): Meaning => (operands, shape) =>
+  ({ ...meaning(operands, shape), aligned: strict.has(name) ? true : 'lenient' });
 
 export const sse: Readonly<Record<string, Meaning>> = {
-  ...unaligned, ...Object.fromEntries(Object.entries(aligned).map(([name, meaning]) => [name, withAlignment(meaning)])),
+  ...unaligned, ...Object.fromEntries(Object.entries(aligned).map(([name, meaning]) => [name, withAlignment(name, meaning)])),
 };
