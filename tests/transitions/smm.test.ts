@@ -5,7 +5,7 @@ import { CR0, CR4, EFER } from '../../src/cpu/controls.ts';
 import { flagFields, rflagsOf, setRflags, rflags, VM } from '../../src/cpu/flags.ts';
 import { Activity, Attribute, bindCpu, Smm, VCPU_FILE, VCPU_FILE_SIZE } from '../../src/cpu/state.ts';
 import { applyVcpu, captureVcpu, resetVcpu, type VcpuState } from '../../src/cpu/vcpu-state.ts';
-import { createCapabilities, type Capabilities } from '../../src/model/capabilities.ts';
+import { createCapabilities } from '../../src/model/capabilities.ts';
 import { controlChecks } from '../../src/transitions/controls.ts';
 import type { Context, ReadonlyMemory, TransitionOutcome } from '../../src/transitions/outcome.ts';
 import { stateChecks } from '../../src/transitions/svm/checks.ts';
@@ -22,13 +22,8 @@ const memory = (base: number, bytes: Uint8Array): ReadonlyMemory => {
   };
 };
 const nothing = memory(0, new Uint8Array(0));
-/** `svm`: nested guests, whether or not the models offer them. */
-function capabilities(cpu: string, behaviours: Record<string, string>, svm: boolean): Capabilities {
-  const door = createCapabilities(cpu, behaviours);
-  return svm ? { ...door, has: (feature) => feature === 'svm' || door.has(feature) } : door;
-}
-const context = (options: { cpu?: string; svm?: true; behaviours?: Record<string, string>; memory?: ReadonlyMemory; outside?: ReadonlyMemory } = {}): Context => ({
-  memory: options.memory ?? nothing, capability: capabilities(options.cpu ?? 'EPYC-Milan', options.behaviours ?? {}, options.svm === true),
+const context = (options: { cpu?: string; behaviours?: Record<string, string>; memory?: ReadonlyMemory; outside?: ReadonlyMemory } = {}): Context => ({
+  memory: options.memory ?? nothing, capability: createCapabilities(options.cpu ?? 'EPYC-Milan', options.behaviours ?? {}),
   ...(options.outside === undefined ? {} : { outside: options.outside }),
 });
 
@@ -239,7 +234,7 @@ describe('RSM', () => {
         guestMode: 1, vmcbAddress: BigInt(VMCB), nestedControl: control, hostSave: new Uint8Array(host.buffer), pat: 0x0606n, efer: long().efer | BigInt(EFER.SVME),
       });
     };
-    const inMemory = (view = vmcb()): { svm: true; outside: ReadonlyMemory } => ({ svm: true, outside: memory(VMCB, new Uint8Array(view.buffer)) });
+    const inMemory = (view = vmcb()): { outside: ReadonlyMemory } => ({ outside: memory(VMCB, new Uint8Array(view.buffer)) });
 
     test('the save area says so, with its VMCB, virtual interrupt, PAT, nested CR3 and the host', () => {
       const outcome = enterSmm(guest(), {}, context()), area = areaOf(outcome);
@@ -277,11 +272,11 @@ describe('RSM', () => {
     describe('in the way of KVM', () => {
       const kvm = { behaviours: { 'smm.rsm-to-l2': 'kvm' } }, HSAVE = 0xa000;
       /** The VMCB and the page behind it, which is the host save area, with what an outcome has written. */
-      const written = (outcome: TransitionOutcome, view = vmcb()): { svm: true; outside: ReadonlyMemory } => {
+      const written = (outcome: TransitionOutcome, view = vmcb()): { outside: ReadonlyMemory } => {
         const bytes = new Uint8Array(0x2000);
         bytes.set(new Uint8Array(view.buffer));
         for (const { physical, bytes: part, smram } of outcome.writes) if (smram !== true) bytes.set(part, physical - VMCB);
-        return { svm: true, outside: memory(VMCB, bytes) };
+        return { outside: memory(VMCB, bytes) };
       };
       const before = (): VcpuState => guest().with({ vmHsavePa: BigInt(HSAVE), cr2: 0x77n });
       const enter = () => enterSmm(before(), {}, context({ ...kvm, memory: memory(VMCB, new Uint8Array(0x2000)) }));
@@ -294,15 +289,15 @@ describe('RSM', () => {
         expect([0xfed8, 0xfee0, 0xfee8, 0xff20, 0xff28, 0xff30, 0xff38, 0xff40].map((at) => word(view, at))).toEqual([1n, 0x9000n, 0n, 0n, 0n, 0n, 0n, 0n]);
       });
       test('RSM is a VMRUN: host, CR2 and virtual interrupt come from memory', () => {
-        const outcome = enter(), { outside, svm } = written(outcome), { physical, bytes } = outcome.writes.at(-1)!;
-        const { after } = resumeFromSmm(outcome.after.with({ cr2: 1n }), {}, context({ ...kvm, svm, outside, memory: memory(physical, bytes) }));
+        const outcome = enter(), { outside } = written(outcome), { physical, bytes } = outcome.writes.at(-1)!;
+        const { after } = resumeFromSmm(outcome.after.with({ cr2: 1n }), {}, context({ ...kvm, outside, memory: memory(physical, bytes) }));
         const host = new DataView(after.hostSave.buffer, after.hostSave.byteOffset, 0x400), control = new DataView(after.nestedControl.buffer, after.nestedControl.byteOffset, 0x400);
         expect([after.guestMode, after.smm, after.gif, after.cr2, after.rip, after.rax]).toEqual([1, 0, 1, 0x77n, long().rip, long().rax]);
         expect([host.getBigUint64(0xd0, true), host.getBigUint64(0x158, true), control.getBigUint64(0x60, true)]).toEqual([0x1d01n, 0x80050033n, 0x01000101n]);
       });
       test('without memory at VM_HSAVE_PA RSM is a shutdown', () => {
         const outcome = enter(), { physical, bytes } = outcome.writes.at(-1)!;
-        const resumed = resumeFromSmm(outcome.after, {}, context({ ...kvm, svm: true, outside: memory(VMCB, new Uint8Array(0x1000)), memory: memory(physical, bytes) }));
+        const resumed = resumeFromSmm(outcome.after, {}, context({ ...kvm, outside: memory(VMCB, new Uint8Array(0x1000)), memory: memory(physical, bytes) }));
         expect([failed(resumed), resumed.stop, resumed.after.guestMode]).toEqual([['rsm.host-save-area'], 'shutdown', 0]);
       });
     });

@@ -89,12 +89,10 @@ export function resumeFromSmm(before: VcpuState, _event: object, { memory, outsi
   const bytes = memory.readBytes(before.smbase + SAVE_AREA, SAVE_AREA_SIZE) ?? new Uint8Array(SAVE_AREA_SIZE).fill(0xff);
   const saved: Saved = { area: areaOf(bytes), layout: layoutOf(capability) };
   const guest = guestToResume(before, saved, outside, capability), pointers = pagePointers(saved, guest, outside, capability);
-  const { state, checks: ownChecks } = checked(saved, guest, pointers, capability);
-  const nested = guestChecksOf(guest, capability), checks = nested.length === 0 ? ownChecks : [...ownChecks, ...nested];
-  const enters = guest?.vmcb !== undefined && guest.host !== undefined && bit(state.control.efer, EFER.SVME) && nested.every(({ passed }) => passed);
+  const { state, checks, entersGuest: enters } = checked(saved, guest, pointers, capability);
   const leave = (draft: Draft): void => {
     unblock(draft, before, saved, capability);
-    if (enters) enterGuest(draft, guest, saved, capability);
+    if (enters) enterGuest(draft, guest!, saved, capability);
   };
   if (checks.some(({ passed }) => !passed)) {
     // The shutdown is the nested guest's where there is one: its hypervisor may intercept it.
@@ -138,30 +136,42 @@ function stateToResume({ area, layout }: Saved, guest: ResumedGuest | undefined,
 
 /** What the rows read of an area. */
 const READ = ['cr0', 'cr3', 'cr4', 'efer', 'dr6', 'dr7', 'rflags', 'smbase'] as const satisfies readonly Scalar[];
-interface Checked { readonly state: ResumedState; readonly checks: readonly CheckResult[] }
+interface Checked {
+  readonly state: ResumedState;
+  /** Of the state, and of the control area of a nested guest. */
+  readonly checks: readonly CheckResult[];
+  readonly entersGuest: boolean;
+}
 // An SMI comes again and again in the same few states: the last answers are kept with what they were given for. The same words give the same
 // answers, so nobody can tell.
-const lastWords = new Uint32Array(2 * READ.length + 2);
+const lastWords = new Uint32Array(2 * READ.length + 3), lastControl = new Uint32Array(CONTROL_SIZE >> 2);
 let lastDoor: Capabilities | undefined, lastChecked: Checked | undefined;
 
 function checked(saved: Saved, guest: ResumedGuest | undefined, pointers: readonly bigint[], capability: Capabilities): Checked {
-  const { area, layout } = saved, isPlain = guest === undefined && pointers.length === 0;
-  let same = isPlain && lastDoor === capability && lastChecked !== undefined;
-  const put = (index: number, value: number): void => {
-    if (lastWords[index] === value >>> 0) return;
-    lastWords[index] = value;
+  const { area, layout } = saved, kept = pointers.length === 0;
+  let same = kept && lastDoor === capability && lastChecked !== undefined;
+  const put = (words: Uint32Array, index: number, value: number): void => {
+    if (words[index] === value >>> 0) return;
+    words[index] = value;
     same = false;
   };
   for (let index = 0; index < READ.length; index++) {
-    put(2 * index, scalarOf(area, layout, READ[index]!));
-    put(2 * index + 1, highOf(area, layout, READ[index]!));
+    put(lastWords, 2 * index, scalarOf(area, layout, READ[index]!));
+    put(lastWords, 2 * index + 1, highOf(area, layout, READ[index]!));
   }
-  put(2 * READ.length, attributesOf(area, layout, 'cs'));
-  put(2 * READ.length + 1, attributesOf(area, layout, 'tr'));
+  put(lastWords, 2 * READ.length, attributesOf(area, layout, 'cs'));
+  put(lastWords, 2 * READ.length + 1, attributesOf(area, layout, 'tr'));
+  put(lastWords, 2 * READ.length + 2, guest === undefined ? 0 : 1 | (guest.vmcb === undefined ? 0 : 2) | (guest.host === undefined ? 0 : 4) | (isHostPaging(guest) ? 8 : 0));
+  if (guest?.vmcb !== undefined) for (let index = 0; index < lastControl.length; index++) put(lastControl, index, guest.vmcb[index]!);
   if (same) return lastChecked!;
-  const state = stateToResume(saved, guest, pointers), result = { state, checks: evaluateChecks(resumeChecks, state, capability) };
-  lastDoor = isPlain ? capability : undefined;
-  return lastChecked = result;
+  lastDoor = kept ? capability : undefined;
+  return lastChecked = check(stateToResume(saved, guest, pointers), capability);
+}
+
+function check(state: ResumedState, capability: Capabilities): Checked {
+  const { guest, control } = state, own = evaluateChecks(resumeChecks, state, capability), nested = guestChecksOf(guest, capability);
+  const entersGuest = guest?.vmcb !== undefined && guest.host !== undefined && bit(control.efer, EFER.SVME) && nested.every(({ passed }) => passed);
+  return { state, checks: [...own, ...nested], entersGuest };
 }
 
 // ── Back to a nested guest ──
@@ -178,10 +188,12 @@ function readWords(address: bigint, length: number, memory: ReadonlyMemory): Uin
   return bytes === undefined ? undefined : new Uint32Array(bytes.buffer);
 }
 
+const isHostPaging = ({ host }: ResumedGuest): boolean => host !== undefined && (host[Save.cr0 >> 2]! & CR0.PG) !== 0;
+
 /** The rows that VMRUN makes of the control area. What was injected at VMRUN is no part of it any more. */
 function guestChecksOf(guest: ResumedGuest | undefined, capability: Capabilities): readonly CheckResult[] {
   if (guest?.vmcb === undefined || guest.host === undefined || capability.behaviour('smm.rsm-nested-checks') === 'none') return [];
-  return evaluateChecks(areaChecks, { ...entryOf(guest.vmcb, (guest.host[Save.cr0 >> 2]! & CR0.PG) !== 0), event: 0 }, capability);
+  return evaluateChecks(areaChecks, { ...entryOf(guest.vmcb, isHostPaging(guest)), event: 0 }, capability);
 }
 
 /** The guest runs under the controls that its VMCB has now, without the event that VMRUN injected. By the manual the virtual interrupt is that
