@@ -1,6 +1,7 @@
 // The mode key: everything about a vCPU that decoded code depends on, as one small integer. Computed by the engine when it starts to run
 // and after system instructions; decoded code is filed under it, so a change of mode only changes which code is found.
 import { codeSizeOf, CR0, CR4, is8086, stackSizeOf } from './controls.ts';
+import type { Instruction } from '../isa/instruction.ts';
 import { AC } from './flags.ts';
 import { DS, ES, SS, CS, isExpandDown, isReadable, isWritable } from './segments.ts';
 import { Attribute, placeOf, placeOfSegment, SEGMENT_ATTRIBUTES, SEGMENT_BASE, SEGMENT_LIMIT, type Cpu } from './state.ts';
@@ -19,13 +20,15 @@ export interface Mode {
   /** Misaligned data accesses raise #AC. */
   readonly alignmentCheck: boolean;
   readonly units: Units;
+  /** Shadow stacks or branch tracking are on at this level: near transfers are done by `system/guard.ts`. */
+  readonly guarded: boolean;
 }
 
 /** The control bits that x87, MMX and SSE instructions obey: CR0.EM, CR0.TS, CR4.OSFXSR; and `avx`: protected mode, CR4.OSXSAVE, and SSE and
  * AVX state enabled in XCR0 (APM Vol. 4, 1.2.6). */
 export interface Units { readonly emulated: boolean; readonly switched: boolean; readonly fxsr: boolean; readonly avx: boolean }
 
-const USER = 0x10, FLAT_DATA = 0x20, FLAT_CODE = 0x40, ALIGNMENT = 0x80, EMULATED = 0x100, SWITCHED = 0x200, FXSR = 0x400, AVX = 0x800;
+const USER = 0x10, FLAT_DATA = 0x20, FLAT_CODE = 0x40, ALIGNMENT = 0x80, EMULATED = 0x100, SWITCHED = 0x200, FXSR = 0x400, AVX = 0x800, GUARDED = 0x1000;
 const sizeCode = { 16: 0, 32: 1, 64: 2 } as const, sizes = [16, 32, 64, 64] as const;
 
 const CPL_WORD = placeOf('cpl') >> 2, XCR0_WORD = placeOf('xcr0') >> 2, CR0_WORD = placeOf('cr0') >> 2, CR4_WORD = placeOf('cr4') >> 2, FLAGS_WORD = placeOf('rflagsSystem') >> 2;
@@ -52,6 +55,16 @@ export const unitsOf = (cpu: Cpu): Units => ({
   fxsr: (cpu.u32[CR4_WORD]! & CR4.OSFXSR) !== 0, avx: hasAvx(cpu),
 });
 
+/** Bits of IA32_U_CET and IA32_S_CET (SDM Vol. 1, 17.1.3; APM Vol. 2, 18.4). */
+export const CetBit = { shadowStack: 1, writable: 2, endbranch: 4, legacy: 8, noTrack: 0x10, suppressDisabled: 0x20, suppress: 0x400, tracker: 0x800 } as const;
+const U_CET_WORD = placeOf('uCet') >> 2, S_CET_WORD = placeOf('sCet') >> 2;
+export const isGuarded = (cpu: Cpu): boolean =>
+  (cpu.u32[CR4_WORD]! & CR4.CET) !== 0 && (cpu.u32[cpu.u32[CPL_WORD] === 3 ? U_CET_WORD : S_CET_WORD]! & (CetBit.shadowStack | CetBit.endbranch)) !== 0 && !is8086(cpu);
+/** What `guarded` is about. */
+const guardedTransfers: ReadonlySet<string> = new Set(['CALL', 'RET', 'ENDBR32', 'ENDBR64']);
+export const isGuardedTransfer = ({ mnemonic, operands }: Instruction): boolean =>
+  guardedTransfers.has(mnemonic) || (mnemonic === 'JMP' && operands[0]!.kind !== 'relative');
+
 export function modeKey(cpu: Cpu): number {
   const codeSize = codeSizeOf(cpu);
   let key = sizeCode[codeSize] | sizeCode[stackSizeOf(cpu)] << 2;
@@ -64,11 +77,12 @@ export function modeKey(cpu: Cpu): number {
   }
   if (user && cpu.u32[CR0_WORD]! & CR0.AM && cpu.u32[FLAGS_WORD]! & AC) key |= ALIGNMENT;
   if (hasAvx(cpu)) key |= AVX;
+  if (isGuarded(cpu)) key |= GUARDED;
   // EM, TS and OSFXSR, moved to their places in the key.
   return key | (cpu.u32[CR0_WORD]! & (CR0.EM | CR0.TS)) << 6 | (cpu.u32[CR4_WORD]! & CR4.OSFXSR) << 1;
 }
 
-const modes: (Mode | undefined)[] = new Array<undefined>(0x1000).fill(undefined);
+const modes: (Mode | undefined)[] = new Array<undefined>(0x2000).fill(undefined);
 export function modeOf(key: number): Mode {
   let mode = modes[key];
   if (!mode) {
@@ -76,6 +90,7 @@ export function modeOf(key: number): Mode {
       key, codeSize: sizes[key & 3]!, stackSize: sizes[key >> 2 & 3]!, user: (key & USER) !== 0,
       flatData: (key & FLAT_DATA) !== 0, flatCode: (key & FLAT_CODE) !== 0, alignmentCheck: (key & ALIGNMENT) !== 0,
       units: { emulated: (key & EMULATED) !== 0, switched: (key & SWITCHED) !== 0, fxsr: (key & FXSR) !== 0, avx: (key & AVX) !== 0 },
+      guarded: (key & GUARDED) !== 0,
     };
     modes[key] = mode;
   }

@@ -74,6 +74,7 @@ export function decode(bytes: Uint8Array, start: number, end: number, codeSize: 
     operands, condition: form.conditional ? opcode & 15 : -1, lock: prefixes.lock && form.lock,
     rep: !form.string || !prefixes.repeat ? 'none' : prefixes.repeat === 0xf3 ? 'rep' : 'repne', feature: form.feature,
   };
+  if (prefixes.overridesData && (form.mnemonic === 'JMP' || form.mnemonic === 'CALL')) return { ...instruction, untracked: true };
   const isX87 = encoding === 'legacy' && prefixes.map === LegacyMap.oneByte && (opcode & 0xf8) === 0xd8;
   return isX87 ? { ...instruction, fop: (opcode & 7) << 8 | modrm } : instruction;
 }

@@ -82,6 +82,8 @@ export interface Instruction {
   readonly rep: 'none' | 'rep' | 'repne';
   /** CPUID feature (names as in `model/features.ts`) that this encoding needs and that was found present; '' if none. */
   readonly feature: string;
+  /** JMP and CALL with the prefix 3E: NOTRACK, where branch tracking knows it. */
+  readonly untracked?: true;
   /** x87 only: the low three bits of the opcode and ModRM, as FOP keeps them. */
   readonly fop?: number;
 }

@@ -37,6 +37,8 @@ export type Encoding = 'legacy' | 'vex' | 'evex' | 'xop';
 export interface Prefixes {
   /** The last segment override that counts, or ''. */
   segment: SegmentName | '';
+  /** The last segment override is 3E, whether it counts or not: NOTRACK before an indirect branch. */
+  overridesData: boolean;
   operandSize: boolean;
   addressSize: boolean;
   lock: boolean;
@@ -70,7 +72,7 @@ kinds.fill(Kind.rex, 0x40, 0x50);
 /** Reads legacy prefixes and REX, and leaves the reader at the first byte of the opcode (or at C4, C5, 62, 8F). */
 export function readPrefixes(reader: Reader, codeSize: CodeSize): Prefixes {
   const prefixes: Prefixes = {
-    segment: '', operandSize: false, addressSize: false, lock: false, repeat: 0, rex: false, r: 0, x: 0, b: 0, w: false,
+    segment: '', overridesData: false, operandSize: false, addressSize: false, lock: false, repeat: 0, rex: false, r: 0, x: 0, b: 0, w: false,
     encoding: 'legacy', map: 0, vectorLength: 0, vvvv: 0, implied: 0, mask: 0, zeroing: false, broadcast: false, invalid: false,
   };
   let rex = 0;
@@ -84,9 +86,15 @@ export function readPrefixes(reader: Reader, codeSize: CodeSize): Prefixes {
     rex = 0;
     switch (kind) {
       case Kind.rex: rex = byte; break;
-      case Kind.segment: prefixes.segment = segmentOf[byte]!; break;
+      case Kind.segment:
+        prefixes.segment = segmentOf[byte]!;
+        prefixes.overridesData = false;
+        break;
       // In 64-bit mode the overrides of ES, CS, SS and DS are null prefixes: they do not cancel an FS or GS before them (APM Vol. 3, 1.2.4).
-      case Kind.ignoredIn64: if (codeSize !== 64) prefixes.segment = segmentOf[byte]!; break;
+      case Kind.ignoredIn64:
+        if (codeSize !== 64) prefixes.segment = segmentOf[byte]!;
+        prefixes.overridesData = byte === 0x3e;
+        break;
       case Kind.operandSize: prefixes.operandSize = true; break;
       case Kind.addressSize: prefixes.addressSize = true; break;
       case Kind.lock: prefixes.lock = true; break;

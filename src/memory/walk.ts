@@ -11,6 +11,8 @@ import type { FrameEntry, Ram } from './ram.ts';
 /** What is wanted of a translation. The low bits are those of the #PF error code. */
 export const Reason = {
   read: 0, write: 2, user: 4, fetch: 0x10,
+  /** By the processor, of a shadow stack: the page must be a shadow-stack page. */
+  shadow: 0x40,
   /** An implicit supervisor access (descriptor tables, TSS): SMAP has no exception for it. */
   implicit: 0x100,
   /** A debugger's look: sets neither A nor D and marks no table. */
@@ -18,7 +20,7 @@ export const Reason = {
 } as const;
 
 /** Bits of the #PF error code (APM Vol. 2, 8.4.2). */
-export const PageFault = { present: 1, write: 2, user: 4, reserved: 8, fetch: 0x10, protectionKey: 0x20 } as const;
+export const PageFault = { present: 1, write: 2, user: 4, reserved: 8, fetch: 0x10, protectionKey: 0x20, shadow: 0x40 } as const;
 
 /** What a walk asks of the CPU model: only when an entry makes the answer matter, so that the footprint holds what could be noticed. */
 export interface PagingModel {
@@ -165,7 +167,7 @@ export function createWalker(ram: Ram, tables: TableAccess, inner?: Walker): Wal
     return (bits & ~address) !== 0;
   }
 
-  const faultOf = (reason: number): number => reason & (WRITE | USER) | (reportsFetch ? reason & PageFault.fetch : 0);
+  const faultOf = (reason: number): number => reason & (WRITE | USER | Reason.shadow) | (reportsFetch ? reason & PageFault.fetch : 0);
 
   function walkOnce(low: number, high: number, reason: number): number {
     if (levels === 0) {
@@ -283,7 +285,11 @@ export function createWalker(ram: Ram, tables: TableAccess, inner?: Walker): Wal
     const user = (above & entry & USER) !== 0, writable = (above & entry & WRITE) !== 0;
     const executable = (above & NX) === 0 && entryHigh >>> 31 === 0;
     let mayWrite: boolean, allowed: boolean;
-    if ((reason & USER) !== 0) {
+    if ((reason & Reason.shadow) !== 0) {
+      // "R/W is 0 and D is 1 in the last entry, R/W is 1 in all others; U/S is that of the access" (SDM Vol. 3, 4.6.1; APM Vol. 2, 18.4).
+      mayWrite = false;
+      allowed = (above & WRITE) !== 0 && (entry & (WRITE | DIRTY)) === DIRTY && user === ((reason & USER) !== 0);
+    } else if ((reason & USER) !== 0) {
       mayWrite = user && writable;
       allowed = user && ((reason & WRITE) === 0 || writable) && ((reason & Reason.fetch) === 0 || executable);
     } else {

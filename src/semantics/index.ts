@@ -74,6 +74,7 @@ const table: Readonly<Record<string, Entry>> = {
   SMSW: system, LMSW: system, CLTS: system, INVD: system, WBNOINVD: system, WBINVD: system, INVLPG: system, INVPCID: system,
   MOVCR: system, MOVDR: system, MONITOR: system, MWAIT: system, MONITORX: system, MWAITX: system, XGETBV: system, XSETBV: system,
   WRMSRNS: system, LKGS: system, UMONITOR: system, UMWAIT: system, TPAUSE: system,
+  RDSSP: system, INCSSP: system, CLRSSBSY: system, RSTORSSP: system, SETSSBSY: system, SAVEPREVSSP: system, WRUSS: system, WRSS: system,
   MOVDIR64B: system, CMPCCXADD: system, AADD: system, AAND: system, AOR: system, AXOR: system,
   RDPKRU: system, WRPKRU: system, CLZERO: system, RSM: system,
   VMRUN: system, VMMCALL: system, VMLOAD: system, VMSAVE: system, STGI: system, CLGI: system, INVLPGA: system, SKINIT: system, VMCALL: system,
@@ -102,8 +103,6 @@ const table: Readonly<Record<string, Entry>> = {
 
   // Known by name only.
   XABORT: withFeature('rtm'), XBEGIN: withFeature('rtm'), XEND: withFeature('rtm'), XTEST: withFeature('rtm'),
-  RDSSP: withFeature('cet-ss'), INCSSP: withFeature('cet-ss'), CLRSSBSY: withFeature('cet-ss'), RSTORSSP: withFeature('cet-ss'),
-  SETSSBSY: withFeature('cet-ss'), SAVEPREVSSP: withFeature('cet-ss'), WRUSS: withFeature('cet-ss'), WRSS: withFeature('cet-ss'),
   PTWRITE: withFeature('intel-pt'),
   VMGEXIT: withFeature('sev_es'),
   VMLAUNCH: withFeature('vmx'), VMRESUME: withFeature('vmx'), VMXOFF: withFeature('vmx'), VMFUNC: withFeature('vmx'), VMREAD: withFeature('vmx'),

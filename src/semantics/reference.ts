@@ -3,7 +3,7 @@
 import { codeSizeOf, CR4, cr4Of, is64Bit, isCanonical, stackSizeOf } from '../cpu/controls.ts';
 import { Access, Done, Stop, Written, type Engine, type Services } from '../cpu/engine.ts';
 import { AF, CF, DF, OF, PF, SF, ZF, rflags, setArithmeticFlags } from '../cpu/flags.ts';
-import { unitsOf } from '../cpu/mode.ts';
+import { isGuarded, isGuardedTransfer, unitsOf } from '../cpu/mode.ts';
 import { CS, FS } from '../cpu/segments.ts';
 import { FSW_ES, FSW_TOP, RAM, placeOfRegister, placeOfArea, VECTOR_BYTES, type Cpu } from '../cpu/state.ts';
 import { unitFault, usesMmx } from '../cpu/units.ts';
@@ -104,7 +104,7 @@ function execute(machine: ReferenceMachine, instruction: Instruction): Stop {
   if (usesMmx(instruction) && (cpu.fsw & FSW_ES) !== 0) throw fault(cpu, MF);
   cpu.nextRip = BigInt.asUintN(is64Bit(cpu) ? 64 : 32, cpu.rip + BigInt(instruction.length));
   const outcome = outcomeOf(meaning, instruction, stackSizeOf(cpu));
-  if (outcome.system) return executeSystem(machine, instruction);
+  if (outcome.system || (isGuarded(cpu) && isGuardedTransfer(instruction))) return executeSystem(machine, instruction);
   if (!outcome.string || instruction.rep === 'none') return commit(machine, instruction, outcome);
   const { addressSize } = instruction;
   if (readGeneral(cpu, RCX, addressSize) === 0n) {

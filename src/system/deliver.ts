@@ -14,6 +14,7 @@ import type { TransitionOutcome } from '../transitions/outcome.ts';
 import { VirtualInterrupt } from '../transitions/svm/vmcb.ts';
 import { recordDebugCauses } from './debug.ts';
 import { eventWord, interceptException, type During } from './intercepts.ts';
+import { prepareEntry, trackFar } from './guard.ts';
 import { GuestExit, GuestFault } from './machine.ts';
 import type { Machine } from './machine.ts';
 import { hasVirtualNmi, setVirtualInterrupt } from './nested.ts';
@@ -23,7 +24,7 @@ import { currentStack, pushItems } from './stack.ts';
 import type { Stack } from './stack.ts';
 import { switchTask } from './task.ts';
 import {
-  attributesWord, baseWord, CPL_WORD, FLAGS_WORD, IDTR_BASE_WORD, IDTR_LIMIT_WORD, limitWord, NEXT_RIP_WORD, RIP_WORD, RSP_WORD, selectorWord,
+  attributesWord, baseWord, CPL_WORD, CR4_WORD, FLAGS_WORD, IDTR_BASE_WORD, IDTR_LIMIT_WORD, join, limitWord, NEXT_RIP_WORD, RIP_WORD, RSP_WORD, selectorWord,
 } from './words.ts';
 
 /** What is delivered. `software` is INT n; `int1` is F1 (ICEBP). */
@@ -192,12 +193,13 @@ function deliverLong(machine: Machine, vector: number, kind: EventKind, errorCod
   const targetLow = (gateLow & 0xffff | gateHigh & 0xffff0000) >>> 0;
   if (!isCanonicalHigh(cpu, targetHigh)) throw generalProtection(external);
 
+  const returnAt = returnWord(kind);
+  const guard = (u32[CR4_WORD]! & CR4.CET) === 0 ? undefined : prepareEntry(machine, newCpl, join(u32[returnAt]!, u32[returnAt + 1]!), true, stackIndex);
   const items = hasCode ? 6 : 5;
   stackLow &= ~15;
   const newLow = stackLow - 8 * items >>> 0;
   const newHigh = stackHigh - ((stackLow >>> 0) < 8 * items ? 1 : 0) >>> 0;
   if (!isCanonicalHigh(cpu, newHigh)) throw new GuestFault(Vector.SS, external);
-  const returnAt = returnWord(kind);
   let word = 0;
   if (hasCode) {
     scratch[word++] = errorCode;
@@ -214,6 +216,7 @@ function deliverLong(machine: Machine, vector: number, kind: EventKind, errorCod
   scratch[word++] = u32[SS_SELECTOR]!;
   scratch[word] = 0;
   storeWords(machine, newLow, newHigh, 2 * items, scratch, newCpl !== 3 && cpl === 3);
+  guard?.();
 
   u32[RIP_WORD] = targetLow;
   u32[RIP_WORD + 1] = targetHigh;
@@ -227,6 +230,7 @@ function deliverLong(machine: Machine, vector: number, kind: EventKind, errorCod
     u32[SS_ATTRIBUTES] = Attribute.unusable | newCpl << Attribute.dplShift;
   }
   enterHandler(cpu, type === SystemType.interruptGate32);
+  if (guard !== undefined) trackFar(cpu);
 }
 
 /** TF, NT, VM and RF are cleared, IF too by an interrupt gate. */
@@ -285,8 +289,10 @@ function deliverProtected(machine: Machine, vector: number, kind: EventKind, err
   items.push(flags, u32[CS_SELECTOR]!, u32[returnWord(kind)]!);
   if (hasCode) items.push(errorCode);
   if (target > limitOf(descriptor.low, descriptor.high)) throw generalProtection(external);
+  const guard = (u32[CR4_WORD]! & CR4.CET) === 0 ? undefined : prepareEntry(machine, newCpl, BigInt(u32[returnWord(kind)]!), false);
   const pointer = pushItems(machine, stack, items, size);
 
+  guard?.();
   if (inner !== undefined) {
     markAccessed(machine, inner.selector, inner.descriptor);
     setSegment(cpu, SS, inner.selector, inner.descriptor);
@@ -298,6 +304,7 @@ function deliverProtected(machine: Machine, vector: number, kind: EventKind, err
   setSegment(cpu, CS, selector & 0xfffc | newCpl, descriptor);
   if (fromVirtual8086) for (const segment of [ES, DS, FS, GS]) setNullSegment(machine, segment, 0);
   enterHandler(cpu, isInterruptGate);
+  if (guard !== undefined) trackFar(cpu);
 }
 
 export interface InnerStack { readonly selector: number; readonly descriptor: Descriptor; readonly stack: Stack }

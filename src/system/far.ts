@@ -4,11 +4,12 @@ import type { Instruction } from '../isa/instruction.ts';
 import { CR4, cr4Of, is64Bit, is8086, isCanonical, isCanonicalHigh, isLongMode, isProtected, isVirtual8086 } from '../cpu/controls.ts';
 import { Done } from '../cpu/engine.ts';
 import { AC, ARITHMETIC, DF, ID, IF, IOPL, NT, RF, setArithmeticFlags, TF, VIF, VIP, VM } from '../cpu/flags.ts';
-import { attributesOf, CS, isConforming, isLongCode, isNullSelector, isPresent, isSystem, limitOf, privilegeOf, SS, SystemType } from '../cpu/segments.ts';
+import { attributesOf, baseOf, CS, isConforming, isLongCode, isNullSelector, isPresent, isSystem, limitOf, privilegeOf, SS, SystemType } from '../cpu/segments.ts';
 import type { Descriptor } from '../cpu/segments.ts';
 import { placeOf } from '../cpu/state.ts';
 import type { Cpu } from '../cpu/state.ts';
 import { innerStack } from './deliver.ts';
+import { prepareEntry, prepareReturn, trackFar, type Commit } from './guard.ts';
 import { GuestFault } from './machine.ts';
 import type { Machine } from './machine.ts';
 import {
@@ -21,7 +22,7 @@ import {
 import { currentStack, peekItem, pointerOn, pushItems } from './stack.ts';
 import { isGuest, unblockNmi } from './nested.ts';
 import { switchTask } from './task.ts';
-import { CPL_WORD, FLAGS_WORD, join, NEXT_RIP_WORD, RIP_WORD, RSP_WORD } from './words.ts';
+import { CPL_WORD, CR4_WORD, FLAGS_WORD, join, NEXT_RIP_WORD, RIP_WORD, RSP_WORD } from './words.ts';
 
 // ── RFLAGS as POPF and IRET write it ──
 
@@ -123,6 +124,7 @@ export function jumpFar(machine: Machine, instruction: Instruction): Done {
   const target = checkTarget(machine, descriptor, offset);
   markAccessed(machine, selector, descriptor);
   enterCode(machine, selector, descriptor, cpu.cpl, target);
+  trackFar(cpu);
   return Done.moved;
 }
 
@@ -142,8 +144,11 @@ export function callFar(machine: Machine, instruction: Instruction): Done {
   checkDirect(machine, selector, descriptor);
   const target = checkTarget(machine, descriptor, offset);
   markAccessed(machine, selector, descriptor);
+  const guard = prepareEntry(machine, cpu.cpl, cpu.nextRip, isLong(machine, descriptor));
   const rsp = rspWith(cpu, frame());
+  guard?.();
   enterCode(machine, selector, descriptor, cpu.cpl, target);
+  trackFar(cpu);
   cpu.rsp = rsp;
   return Done.moved;
 }
@@ -188,14 +193,17 @@ function throughSystemDescriptor(machine: Machine, selector: number, cause: 'jum
   if (cause === 'jump') enterCode(machine, target, descriptor, cpu.cpl, offset);
   else if (isLongMode(cpu)) callGateLong(machine, target, descriptor, conforming ? cpu.cpl : dpl, offset);
   else callGateLegacy(machine, target, descriptor, conforming ? cpu.cpl : dpl, offset, wide ? 4 : 2, gate.high & 0x1f);
+  trackFar(cpu);
   return Done.moved;
 }
 
 /** A call gate outside long mode; to an inner level `count` parameters are copied (APM Vol. 2, 4.11.2). */
 function callGateLegacy(machine: Machine, selector: number, descriptor: Descriptor, cpl: number, offset: bigint, size: 2 | 4, count: number): void {
   const { cpu } = machine, returnAddress = Number(cpu.nextRip & 0xffffffffn), outer = currentStack(cpu, 0);
+  const guard = prepareEntry(machine, cpl, cpu.nextRip, false);
   if (cpl === cpu.cpl) {
     cpu.rsp = pushItems(machine, outer, [cpu.cs.selector, returnAddress], size);
+    guard?.();
     enterCode(machine, selector, descriptor, cpl, offset);
     return;
   }
@@ -204,6 +212,7 @@ function callGateLegacy(machine: Machine, selector: number, descriptor: Descript
   for (let index = count - 1; index >= 0; index--) items.push(peekItem(machine, outer, index * size, size));
   items.push(cpu.cs.selector, returnAddress);
   const rsp = pushItems(machine, inner.stack, items, size);
+  guard?.();
   markAccessed(machine, inner.selector, inner.descriptor);
   setSegment(cpu, SS, inner.selector, inner.descriptor);
   enterCode(machine, selector, descriptor, cpl, offset);
@@ -230,7 +239,9 @@ function callGateLong(machine: Machine, selector: number, descriptor: Descriptor
     scratch[2 * index] = Number(item & 0xffffffffn);
     scratch[2 * index + 1] = Number(item >> 32n);
   });
+  const guard = prepareEntry(machine, cpl, cpu.nextRip, true);
   storeWords(machine, Number(pointer & 0xffffffffn), Number(pointer >> 32n), 2 * items.length, scratch, isInner && cpu.cpl === 3);
+  guard?.();
   enterCode(machine, selector, descriptor, cpl, offset);
   if (isInner) setNullSegment(machine, SS, cpl);
   cpu.rsp = pointer;
@@ -252,8 +263,10 @@ export function returnFar(machine: Machine, instruction: Instruction): Done {
   const descriptor = readReturnCode(machine, selector), level = selector & 3;
   if (level === cpu.cpl) {
     checkTarget(machine, descriptor, offset);
+    const guard = guardReturn(machine, selector, descriptor, offset);
     markAccessed(machine, selector, descriptor);
     const rsp = rspWith(cpu, popped(cpu, 2 * size + release));
+    guard?.();
     enterCode(machine, selector, descriptor, level, offset);
     cpu.rsp = rsp;
     return Done.moved;
@@ -261,13 +274,25 @@ export function returnFar(machine: Machine, instruction: Instruction): Done {
   const pointer = peek(machine, 2 * size + release, size), stackSelector = Number(peek(machine, 3 * size + release, size) & 0xffffn);
   const stack = readReturnStack(machine, stackSelector, level, descriptor);
   checkTarget(machine, descriptor, offset);
+  const guard = guardReturn(machine, selector, descriptor, offset);
   markAccessed(machine, selector, descriptor);
   if (stack !== undefined) markAccessed(machine, stackSelector, stack);
+  guard?.();
   enterCode(machine, selector, descriptor, level, offset);
   enterStack(machine, stackSelector, stack);
   setStackPointer(cpu, pointer + BigInt(release));
   dropInnerSegments(machine);
   return Done.moved;
+}
+
+const isLong = ({ cpu }: Machine, descriptor: Descriptor): boolean => isLongMode(cpu) && isLongCode(attributesOf(descriptor.high));
+
+/** What the shadow stack says of a return; asked for before anything changes. */
+function guardReturn(machine: Machine, selector: number, descriptor: Descriptor, offset: bigint): Commit | undefined {
+  const { cpu } = machine;
+  if ((cpu.u32[CR4_WORD]! & CR4.CET) === 0) return undefined;
+  const toLong = isLong(machine, descriptor), target = toLong ? offset : BigInt.asUintN(32, offset + BigInt(baseOf(descriptor.low, descriptor.high)));
+  return prepareReturn(machine, selector & 3, selector, target, toLong);
 }
 
 function enterStack(machine: Machine, selector: number, descriptor: Descriptor | undefined): void {
@@ -309,8 +334,10 @@ function returnLong(machine: Machine, operandSize: 16 | 32 | 64): void {
   const stack = withStack ? readReturnStack(machine, stackSelector, level, descriptor) : undefined;
   const toLong = isLongCode(attributesOf(descriptor.high));
   if (toLong ? !isCanonicalHigh(cpu, targetHigh) : targetHigh !== 0 || targetLow > limitOf(descriptor.low, descriptor.high)) throw generalProtection();
+  const guard = guardReturn(machine, selector, descriptor, join(targetLow, targetHigh));
   markAccessed(machine, selector, descriptor);
   if (stack !== undefined) markAccessed(machine, stackSelector, stack);
+  guard?.();
 
   const mask = writableFlags(oldCpl, u32[FLAGS_WORD]! & IOPL, size) | (size > 2 ? RF | (oldCpl === 0 ? VIF | VIP : 0) : 0);
   if (!withStack) cpu.rsp = rspWith(cpu, popped(cpu, 3 * size));
@@ -379,7 +406,9 @@ function returnLegacy(machine: Machine, size: 2 | 4): void {
   const mask = writableFlags(oldCpl, cpu.u32[FLAGS_WORD]! & IOPL, size) | (size > 2 ? RF | (oldCpl === 0 ? VIF | VIP : 0) : 0);
   if (level === oldCpl) {
     checkTarget32(descriptor, offset);
+    const guard = guardReturn(machine, selector, descriptor, BigInt(offset));
     markAccessed(machine, selector, descriptor);
+    guard?.();
     cpu.rsp = pointerOn(stack, stack.pointer + 3 * size);
     enterCode32(machine, selector, descriptor, level, offset);
     writeFlags(cpu, flags, mask);
@@ -388,7 +417,9 @@ function returnLegacy(machine: Machine, size: 2 | 4): void {
   const pointer = item(3), stackSelector = item(4) & 0xffff;
   const stackDescriptor = readReturnStack(machine, stackSelector, level, descriptor);
   checkTarget32(descriptor, offset);
+  const guard = guardReturn(machine, selector, descriptor, BigInt(offset));
   markAccessed(machine, selector, descriptor);
+  guard?.();
   if (stackDescriptor !== undefined) markAccessed(machine, stackSelector, stackDescriptor);
   enterCode32(machine, selector, descriptor, level, offset);
   writeFlags(cpu, flags, mask);
@@ -401,6 +432,7 @@ function returnLegacy(machine: Machine, size: 2 | 4): void {
 function returnToVirtual8086(machine: Machine, offset: number, flags: number, rest: readonly number[]): void {
   const { cpu } = machine, selector = peekItem(machine, currentStack(cpu, 0), 4, 4) & 0xffff;
   if (offset > 0xffff) throw generalProtection();
+  prepareReturn(machine, 3, 0, 0n, true)?.();
   const [esp, ss, es, ds, fs, gs] = rest as [number, number, number, number, number, number];
   writeFlags(cpu, flags, TF | IF | DF | IOPL | NT | RF | VM | AC | VIF | VIP | ID);
   cpu.cpl = 3;

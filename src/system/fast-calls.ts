@@ -9,6 +9,7 @@ import { Attribute } from '../cpu/state.ts';
 import type { Cpu } from '../cpu/state.ts';
 import { latchDebugCauses } from './debug.ts';
 import { needsAttention } from './far.ts';
+import { enterSystemCall, leaveSystemCall, trackFar } from './guard.ts';
 import type { Machine } from './machine.ts';
 import { generalProtection, invalidOpcode, isCanonicalBase, operandAt, readOperand, retire, writeOperand } from './operand.ts';
 import { requirePrivilege0 } from './segment-load.ts';
@@ -43,6 +44,7 @@ export function systemCall(machine: Machine): Done {
   const { cpu } = machine;
   requireSyscall(machine);
   const code = Number(cpu.star >> 32n & 0xfffcn), flags = rflags(cpu) & ~RF;
+  enterSystemCall(cpu);
   if (isLongMode(cpu)) {
     const target = is64Bit(cpu) ? cpu.lstar : cpu.cstar;
     cpu.rcx = cpu.nextRip;
@@ -54,6 +56,7 @@ export function systemCall(machine: Machine): Done {
     enter(cpu, code, code + 8, CODE32, 0, cpu.star & 0xffffffffn);
     setRflags(cpu, flags & ~(VM | IF));
   }
+  trackFar(cpu);
   return ended(cpu);
 }
 
@@ -69,13 +72,12 @@ export function systemReturn(machine: Machine, instruction: Instruction): Done {
   const selector = Number(cpu.star >> 48n), target = wide ? cpu.rcx : cpu.rcx & 0xffffffffn;
   // Intel checks here, in ring 0; AMD faults at the first fetch in ring 3.
   if (wide && !amd && !isCanonical(cpu, target)) throw generalProtection();
-  const stack = { ...cpu.ss };
+  leaveSystemCall(cpu, wide);
+  const { base, limit, attributes } = cpu.ss;
   enter(cpu, (wide ? selector + 16 : selector) | 3, selector + 8 | 3, wide ? CODE64 : CODE32, 3, target);
   if (amd) {
     // "SS.sel = SYSRET_CS + 8; SS base, limit, attributes unchanged" (APM Vol. 3, "SYSRET").
-    cpu.ss.base = stack.base;
-    cpu.ss.limit = stack.limit;
-    cpu.ss.attributes = stack.attributes;
+    Object.assign(cpu.ss, { base, limit, attributes });
   }
   if (long) setRflags(cpu, Number(cpu.r11 & BigInt(RETURNED_FLAGS)));
   else setRflags(cpu, rflags(cpu) | IF);
@@ -95,8 +97,10 @@ function requireSysenter(machine: Machine): number {
 export function systemEnter(machine: Machine): Done {
   const { cpu } = machine, code = requireSysenter(machine), long = isLongMode(cpu);
   setRflags(cpu, rflags(cpu) & ~(VM | IF | RF));
+  enterSystemCall(cpu);
   enter(cpu, code, code + 8, long ? CODE64 : CODE32, 0, long ? cpu.sysenterEip : cpu.sysenterEip & 0xffffffffn);
   cpu.rsp = long ? cpu.sysenterEsp : cpu.sysenterEsp & 0xffffffffn;
+  trackFar(cpu);
   return ended(cpu);
 }
 
@@ -105,6 +109,7 @@ export function systemExit(machine: Machine, instruction: Instruction): Done {
   requirePrivilege0(cpu);
   const target = wide ? cpu.rdx : cpu.rdx & 0xffffffffn, stack = wide ? cpu.rcx : cpu.rcx & 0xffffffffn;
   if (wide && (!isCanonical(cpu, target) || !isCanonical(cpu, stack))) throw generalProtection();
+  leaveSystemCall(cpu, wide);
   enter(cpu, code + (wide ? 32 : 16) | 3, code + (wide ? 40 : 24) | 3, wide ? CODE64 : CODE32, 3, target);
   cpu.rsp = stack;
   return ended(cpu);

@@ -16,6 +16,9 @@ import {
   breakpointInterrupt, checkBounds, clearInterruptFlag, debugInterrupt, overflowInterrupt, popFlags, pushFlags, setInterruptFlag, softwareInterrupt,
 } from './flags.ts';
 import { enterFrame, popAllRegisters, pushAllRegisters } from './frame.ts';
+import {
+  clearBusy, guardedInstructions, incrementSsp, readSsp, restoreSsp, savePrevious, setBusy, writeShadow, writeUserShadow,
+} from './guard.ts';
 import { hypercall } from './hypercall.ts';
 import { readMsrInstruction, writeMsrInstruction } from './msrs.ts';
 import { input, inputString, output, outputString } from './ports.ts';
@@ -74,6 +77,10 @@ export const systemInstructions: Readonly<Record<string, SystemInstruction>> = {
   RDRAND: readRandom, RDSEED: readRandom, HLT: halt, PAUSE: pause, MONITOR: monitor, MWAIT: monitorWait, MONITORX: monitor, MWAITX: monitorWait,
   UMONITOR: userMonitor, UMWAIT: userWait, TPAUSE: userWait,
 
+  // Shadow stacks
+  INCSSP: incrementSsp, RDSSP: readSsp, SAVEPREVSSP: savePrevious, RSTORSSP: restoreSsp, WRSS: writeShadow, WRUSS: writeUserShadow, SETSSBSY: setBusy,
+  CLRSSBSY: clearBusy,
+
   // Memory as one unit
   CLZERO: clearLine, MOVDIR64B: moveLine, CMPCCXADD: compareAndAdd, AADD: combine((left, right) => left + right), AAND: combine((left, right) => left & right),
   AOR: combine((left, right) => left | right), AXOR: combine((left, right) => left ^ right),
@@ -106,7 +113,7 @@ export const systemInstructions: Readonly<Record<string, SystemInstruction>> = {
 
 /** The function that does a system instruction; `cpu.nextRip` is behind it. */
 export function systemInstruction({ mnemonic }: Instruction): SystemInstruction {
-  const execute = systemInstructions[mnemonic];
+  const execute = systemInstructions[mnemonic] ?? guardedInstructions[mnemonic];
   if (execute === undefined) throw new Error(`${mnemonic} is not a system instruction`);
   return execute;
 }

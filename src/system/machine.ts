@@ -52,6 +52,10 @@ export interface LinearMemory {
    * above must do the access: page crossing, no TLB entry, MMIO, a watched or tracked page, a fault. Never throws. */
   hostOfRead?(low: number, high: number, length: number, supervisor: boolean): number;
   hostOfWrite?(low: number, high: number, length: number, supervisor: boolean): number;
+  /** Accesses to shadow stacks: the page must be one, of the privilege that is named. Absent: they are like any other. */
+  readShadow?(linear: bigint, size: 4 | 8, user: boolean): bigint;
+  writeShadow?(linear: bigint, size: 4 | 8, value: bigint, user: boolean): void;
+  probeShadow?(linear: bigint, length: number, user: boolean): void;
   readPhysical32(physical: number): number;
   readPhysical64(physical: number): bigint;
   writePhysical32(physical: number, value: number): void;

@@ -9,6 +9,7 @@ export const RIP_WORD = word('rip');
 export const NEXT_RIP_WORD = word('nextRip');
 export const FLAGS_WORD = word('rflagsSystem');
 export const CPL_WORD = word('cpl');
+export const CR4_WORD = word('cr4');
 export const IDTR_BASE_WORD = word('idtrBase'), IDTR_LIMIT_WORD = word('idtrLimit');
 export const GDTR_BASE_WORD = word('gdtrBase'), GDTR_LIMIT_WORD = word('gdtrLimit');
 

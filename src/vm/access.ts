@@ -8,7 +8,7 @@ import {
   MXCSR_MM, placeOf, placeOfArea, placeOfSegment, RAM, SEGMENT_BASE, SEGMENT_LIMIT, type Cpu,
 } from '../cpu/state.ts';
 import { guestPhysical, PAGE_SIZE } from '../memory/addresses.ts';
-import { hostOfPage, PageFlag, pageOfEntry, READ_ONLY_FRAME, TRACKED, WRITTEN, type Ram } from '../memory/ram.ts';
+import { hostOfPage, PageFlag, pageOfEntry, READ_ONLY_FRAME, TRACKED, WRITTEN, type FrameEntry, type Ram } from '../memory/ram.ts';
 import type { Tlb } from '../memory/tlb.ts';
 import { NESTED_FAULT, NESTED_TABLE, Reason } from '../memory/walk.ts';
 import { dataBreakpoints, latchDebugCauses } from '../system/debug.ts';
@@ -383,6 +383,30 @@ export function createAccess(cpu: Cpu, ram: Ram, tlb: Tlb, hooks: AccessHooks): 
     if (written === Written.failed) fail();
   }
 
+  /** The page of a shadow stack, by a walk each time: the TLB has none of these. */
+  function shadowPage(linear: bigint, reason: number): FrameEntry {
+    const backing = translate(Number(BigInt.asUintN(32, linear)), Number(linear >> 32n), reason | Reason.shadow);
+    if (backing === -1) fail();
+    return backing;
+  }
+  const shadowReason = (user: boolean): number => user ? Reason.user : Reason.read;
+  function readShadow32(linear: bigint, user: boolean): number {
+    const backing = shadowPage(linear, shadowReason(user));
+    return backing === 0 ? 0xffffffff : view.getUint32(hostOfPage(pageOfEntry(backing)) + Number(linear & 0xfffn), true);
+  }
+  function writeShadow32(linear: bigint, value: number, user: boolean): void {
+    const backing = shadowPage(linear, shadowReason(user) | Reason.write);
+    if (backing === 0 || backing >= READ_ONLY_FRAME) return;
+    scratchView.setUint32(0, value, true);
+    storePhysical(pageOfEntry(backing), Number(linear & 0xfffn), scratch.subarray(0, 4));
+  }
+  /** SSP is aligned to 4 bytes; canonical, as far as MSRs and tokens go, but it may run out of that. */
+  function checkShadow(linear: bigint): bigint {
+    const at = BigInt.asUintN(64, linear);
+    if (!isCanonicalWord(Number(at >> 32n))) throw new GuestFault(GP, 0);
+    return at;
+  }
+
   const physicalHost = (physical: number): number => {
     const offset = ram.offsetOf(guestPhysical(physical));
     return offset === -1 ? 0 : RAM + offset;
@@ -421,6 +445,20 @@ export function createAccess(cpu: Cpu, ram: Ram, tlb: Tlb, hooks: AccessHooks): 
     probeWrite: (linear, length, supervisor) => { write(linear, length, supervisor, Access.probe); },
     hostOfRead: (atLow, atHigh, length, supervisor) => tlb.probe(atLow, atHigh, length, u32[CPL] === 3 && !supervisor, false),
     hostOfWrite: (atLow, atHigh, length, supervisor) => tlb.probe(atLow, atHigh, length, u32[CPL] === 3 && !supervisor, true),
+    readShadow(linear, size, user) {
+      const at = checkShadow(linear), low32 = BigInt(readShadow32(at, user));
+      return size === 4 ? low32 : low32 | BigInt(readShadow32(checkShadow(at + 4n), user)) << 32n;
+    },
+    writeShadow(linear, size, value, user) {
+      const at = checkShadow(linear);
+      writeShadow32(at, Number(BigInt.asUintN(32, value)), user);
+      if (size === 8) writeShadow32(checkShadow(at + 4n), Number(value >> 32n), user);
+    },
+    probeShadow(linear, length, user) {
+      const at = checkShadow(linear), reason = shadowReason(user) | Reason.write;
+      shadowPage(at, reason);
+      if ((at & 0xfffn) + BigInt(length) > 0x1000n) shadowPage(checkShadow(at + BigInt(length) - 4n), reason);
+    },
     hasPhysical: (physical) => physicalHost(physical) !== 0,
     nestedPhysical(physical, write) {
       const { nested } = tlb, atHigh = Math.floor(physical / 2 ** 32);

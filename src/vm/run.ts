@@ -18,6 +18,7 @@ import type { Capabilities } from '../model/capabilities.ts';
 import { hasBranched, recordBranch, recordEvent } from '../system/branches.ts';
 import { BreakOn, DEBUGCTL, executeBreakpoints, watchedConditions } from '../system/debug.ts';
 import { deliverException, deliverInterrupt, injectEvent } from '../system/deliver.ts';
+import { endbranchViolation, mayFollowBranch, waitsForEndbranch } from '../system/guard.ts';
 import { systemInstruction, type SystemInstruction } from '../system/index.ts';
 import { interceptInstruction } from '../system/intercepts.ts';
 import { EmulationFailure, GuestExit, GuestFault, GuestShutdown, NeedsUserspace, type Machine } from '../system/machine.ts';
@@ -575,7 +576,9 @@ export function createRunner(parts: RunnerParts): Runner {
   /** Whether something must happen before the next instruction. */
   const mustLook = (): boolean =>
     (u32[PENDING]! | u32[SHADOW]! | u32[PENDING_DEBUG]! | u32[ACTIVITY]! | u32[FLAGS]! & (TF | RF) | u32[DEBUG_CTL]! & LBR | (u32[GUEST_MODE] !== 0 ? u32[V_INTR]! & VIRTUAL_EVENTS : 0)) !== 0
-    || armedExecute;
+    || armedExecute || (cet() && waitsForEndbranch(cpu));
+  /** Control-flow enforcement is on somewhere. */
+  const cet = (): boolean => (u32[CR4_WORD]! & CR4.CET) !== 0;
 
   // ── IN and OUT, the frequent way: permitted by IOPL, no I/O breakpoint ──
 
@@ -797,6 +800,19 @@ export function createRunner(parts: RunnerParts): Runner {
     return 'why' in found ? undefined : found;
   }
 
+  /** #CP when an indirect branch went to an instruction that must not be there. What cannot be fetched faults in the engine. */
+  function followBranch(): VcpuExit | 'delivered' | undefined {
+    const bytes = bytesAtRip(), found = decode(bytes, 0, bytes.length, codeSizeOf(cpu), capability.has);
+    if ('why' in found && found.why === 'more') return undefined;
+    try {
+      if (mayFollowBranch(machine, 'why' in found ? undefined : found)) return undefined;
+    } catch (thrown) {
+      if (thrown instanceof GuestFault) return exception(thrown.vector, thrown.errorCode, thrown.address);
+      throw thrown;
+    }
+    return exception(endbranchViolation.vector, endbranchViolation.errorCode, 0n);
+  }
+
   /** Something is due before the next instruction, or right behind it. */
   function runAlone(budget: number): VcpuExit | undefined {
     if (isInitDue()) {
@@ -821,6 +837,10 @@ export function createRunner(parts: RunnerParts): Runner {
     }
     const due = deliverDue();
     if (due !== undefined) return due === 'delivered' ? undefined : due;
+    if (cet() && waitsForEndbranch(cpu)) {
+      const refused = followBranch();
+      if (refused !== undefined) return refused === 'delivered' ? undefined : refused;
+    }
 
     const flags = u32[FLAGS]!, shadow = u32[SHADOW]!, held = cpu.pendingDebug;
     // An interrupt that IF keeps waiting needs no single steps: whatever sets IF asks for attention.

@@ -4,7 +4,7 @@
 import type { Services, SystemStep } from '../cpu/engine.ts';
 import { Access } from '../cpu/engine.ts';
 import { onPrototype } from '../cpu/accessors.ts';
-import { modeKey, modeOf, type Mode } from '../cpu/mode.ts';
+import { isGuardedTransfer, modeKey, modeOf, type Mode } from '../cpu/mode.ts';
 import { placeOf, placeOfGeneral, placeOfRegister, RAM, ZERO_CELL, type Cpu } from '../cpu/state.ts';
 import { unitFault } from '../cpu/units.ts';
 import { decode } from '../isa/decode.ts';
@@ -336,7 +336,7 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     if (!neverContinues(last)) fillStub(record, page, at, 0);
     record = first;
     for (const each of found) {
-      if (isDirect(each)) linkTaken(record, page);
+      if (isDirect(each, page)) linkTaken(record, page);
       record += RECORD_SIZE;
     }
     handlers.build();
@@ -386,7 +386,7 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     let alike = true;
     for (const [record, at, now] of changed) {
       fillRecord(record, page, at, now);
-      if (isDirect(now)) linkTaken(record, page);
+      if (isDirect(now, page)) linkTaken(record, page);
       alike &&= u32[(record + Field.plain) >> 2] === slots[2 * (record - block.record) / RECORD_SIZE + 1];
     }
     for (let k = 0, at = offset; k < block.count; k++) {
@@ -442,7 +442,7 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
       setSlot(record, Slot.undecodable);
       return word(record, Field.place, unusable);
     }
-    if (isSystem(instruction.mnemonic)) {
+    if (isSystem(instruction.mnemonic) || (mode.guarded && isGuardedTransfer(instruction))) {
       steps[indexOf(record)] = services.prepare(instruction);
       return setSlot(record, Slot.system);
     }
@@ -494,8 +494,9 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     const operand = instruction.operands[0]!;
     return operand.kind === 'relative' ? BigInt.asUintN(operand.width, next + operand.displacement) : 0n;
   };
-  const isDirect = (found: Instruction | Undecodable): boolean =>
-    found.mnemonic !== '' && (found as Instruction).operands[0]?.kind === 'relative' && !isSystem(found.mnemonic);
+  const isDirect = (found: Instruction | Undecodable, page: Page): boolean =>
+    found.mnemonic !== '' && (found as Instruction).operands[0]?.kind === 'relative' && !isSystem(found.mnemonic)
+    && !(page.context.mode.guarded && isGuardedTransfer(found as Instruction));
   /** Whether a target is valid whatever the state is: canonical in 48 bits, or inside the segment. */
   const isValidTarget = (context: Context, target: bigint): boolean =>
     context.mode.codeSize === 64 ? BigInt.asUintN(64, BigInt.asIntN(48, target)) === target : target <= BigInt(context.csLimit);

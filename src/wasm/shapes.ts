@@ -1,7 +1,7 @@
 // What decoded instructions have in common: a shape is everything that a handler is built from, so that a handler serves all instructions
 // of one shape and the record holds the rest (register numbers, immediates, displacements). Called by `blocks.ts` for every decoded
 // instruction; it emits nothing.
-import type { Mode } from '../cpu/mode.ts';
+import { isGuardedTransfer, type Mode } from '../cpu/mode.ts';
 import { placeOfRegister } from '../cpu/state.ts';
 import { unitFault } from '../cpu/units.ts';
 import type { Instruction, MemoryOperand, Operand, SegmentName } from '../isa/instruction.ts';
@@ -108,7 +108,7 @@ const shapes = new Map<string, Shape | keyof typeof detail>();
 
 /** The shape of an instruction, or undefined when it has no meaning, or none in this mode. `direct`: its relative target was found valid. */
 export function shapeOf(instruction: Instruction, mode: Mode, direct: boolean): Shape | undefined {
-  if (unitFault(instruction, mode.units) !== 0) return undefined;
+  if (unitFault(instruction, mode.units) !== 0 || (mode.guarded && isGuardedTransfer(instruction))) return undefined;
   const key = keyOf(instruction, mode, direct);
   const known = shapes.get(key);
   if (known === undefined) return makeShape(instruction, mode, direct, key);

@@ -23,11 +23,11 @@ const bit = (value: bigint, index: number): boolean => (value >> BigInt(index) &
 /** APM Vol. 2, 5.2 to 5.6, step by step. Returns the error code, or the physical address and what a write would find. */
 function model(ram: Ram, context: PagingContext, linear: bigint, reason: number): { fault: number } | { physical: bigint } {
   const view = new DataView(ram.u8.buffer);
-  const write = (reason & 2) !== 0, user = (reason & 4) !== 0, fetch = (reason & 16) !== 0, implicit = (reason & 0x100) !== 0;
+  const write = (reason & 2) !== 0, user = (reason & 4) !== 0, fetch = (reason & 16) !== 0, implicit = (reason & 0x100) !== 0, shadow = (reason & 0x40) !== 0;
   const { levels } = context;
   if (levels === 0) return { physical: linear };
   const wide = levels > 2, size = wide ? 8 : 4;
-  const code = (reason & 6) | (fetch && (context.smep || (context.nxe && wide)) ? 16 : 0);
+  const code = (reason & 0x46) | (fetch && (context.smep || (context.nxe && wide)) ? 16 : 0);
   const read = (table: bigint, index: bigint): { at: number; entry: bigint } => {
     const entry = ram.entryOfFrame(Number(table >> 12n));
     if (entry === 0) return { at: -1, entry: wide ? 0xffffffffffffffffn : 0xffffffffn };
@@ -41,7 +41,7 @@ function model(ram: Ram, context: PagingContext, linear: bigint, reason: number)
   };
   const reserved = (low: number, high: number, entry: bigint): boolean => low <= high && (entry >> BigInt(low) & (1n << BigInt(high - low + 1)) - 1n) !== 0n;
   const address = wide ? (1n << 52n) - 4096n : 0xfffff000n;
-  let table = BigInt(context.root) << 12n, level = levels, r = true, u = true, nx = false;
+  let table = BigInt(context.root) << 12n, level = levels, above = true, r = true, u = true, nx = false;
   if (levels === 3) {
     const index = Number(linear >> 30n & 3n), pointer = BigInt(context.pdptes[2 * index]!) | BigInt(context.pdptes[2 * index + 1]!) << 32n;
     if (!bit(pointer, 0)) return { fault: code };
@@ -59,6 +59,7 @@ function model(ram: Ram, context: PagingContext, linear: bigint, reason: number)
     if (wide && level >= 4) bad ||= context.model.reservesBit8() && bit(entry, 8);
     if (large) bad ||= wide ? reserved(13, level === 2 ? 20 : 29, entry) : context.model.pse36() ? reserved(21, 21, entry) : reserved(13, 21, entry);
     if (bad) return { fault: code | 9 };
+    above = r;
     r &&= bit(entry, 1);
     u &&= bit(entry, 2);
     nx ||= wide && bit(entry, 63);
@@ -70,7 +71,8 @@ function model(ram: Ram, context: PagingContext, linear: bigint, reason: number)
     }
     const mayWrite = user ? r : r || !context.wp;
     let allowed: boolean;
-    if (user) allowed = u && (!write || r) && !(fetch && nx);
+    if (shadow) allowed = above && !bit(entry, 1) && bit(entry, 6) && u === user;
+    else if (user) allowed = u && (!write || r) && !(fetch && nx);
     else if (fetch) allowed = !nx && !(context.smep && u);
     else allowed = (!write || mayWrite) && !(context.smap && u && (implicit || !context.ac));
     if (!allowed) return { fault: code | 1 };
@@ -129,7 +131,7 @@ test.each([2, 3, 4, 5])('walks of %i levels give the faults, addresses, A and D 
       let linear = 0n;
       for (let level = 0; level < 5; level++) linear |= BigInt(random(4)) << BigInt(12 + (wide ? 9 : 10) * level);
       linear = BigInt.asUintN(levels <= 3 ? 32 : 64, levels <= 3 ? linear : BigInt.asIntN(levels === 5 ? 57 : 48, linear)) | BigInt(random(4096));
-      const reason = [0, 2, 4, 6, 0x10, 0x14, 0x100, 0x102][random(8)]!;
+      const reason = [0, 2, 4, 6, 0x10, 0x14, 0x100, 0x102, 0x40, 0x42, 0x44, 0x46][random(12)]!;
       const code = tlb.walker.walk(Number(linear & 0xffffffffn), Number(linear >> 32n), reason);
       const expected = model(other, context, linear, reason);
       const found = code >= 0 ? { fault: code } : { physical: BigInt(tlb.walker.frame) << 12n | linear & 0xfffn };

@@ -48,7 +48,7 @@ export function createMachine(model = 'EPYC-Milan', fast = true, extra: readonly
     high !== 0 || low + length > RAM_BYTES || (low & 0xfff) + length > 0x1000 || missing.has(low >>> 12) ? 0 : RAM + low;
   const machine: TestMachine = {
     cpu, missing, ports, outputs, flushes,
-    capability: extra.length === 0 ? door : { ...door, vendor: door.vendor, has: (feature) => extra.includes(feature) || door.has(feature) },
+    capability: extra.length === 0 ? door : Object.assign(Object.create(door) as typeof door, { has: (feature: string) => extra.includes(feature) || door.has(feature) }),
     memory: {
       read8: (linear, supervisor) => view.getUint8(host(linear, 1, false, supervisor)),
       read16: (linear, supervisor) => view.getUint16(host(linear, 2, false, supervisor), true),

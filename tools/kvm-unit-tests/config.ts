@@ -51,6 +51,8 @@ const DEFAULT_CPU = 'qemu64';
 const OTHER_CPU: Readonly<Record<string, string>> = {
   // `rex64 ljmp *m` with a 64-bit offset is Intel's; on AMD processors REX.W does nothing there (APM Vol. 3, "JMP (Far)").
   emulator: 'qemu64,vendor=GenuineIntel',
+  // Branch tracking was never on AMD processors.
+  cet: 'host,vendor=GenuineIntel,+cet-ss,+cet-ibt',
 };
 
 /** The model, as `--cpu` takes it. */
