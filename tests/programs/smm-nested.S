@@ -134,6 +134,10 @@ test:
         movl    $0x10000, %eax
         call    timer_entry
 
+        guest   "OUT again", l2
+        job     again
+        call    run
+
         say     "illegal states\n"
         job     corrupt
         mov     $illegal, %esi
@@ -428,6 +432,13 @@ say_halted:
         movb    $0, AREA + 0xc9
         say     "\n"
         ret
+again:                                  /* the first time only */
+        field   "io ", 0xfec0
+        say     "\n"
+        xorl    $1, toggle
+        jz      1f
+        movb    $0xff, AREA + 0xc8
+1:      ret
 say_nested:
         field   "saved nCR3-", 0xff3c
         mov     AREA + 0x138, %eax
@@ -526,6 +537,7 @@ command_line: .long 0
 here:   .long   0
 name:   .long   0
 changes: .long  0
+toggle: .long   0
 poke_at: .long  0
 poke_value: .long 0
 smm_job: .long  0
