@@ -5,6 +5,7 @@ import { EMPTY } from 'rxjs';
 import { expect, test } from 'vitest';
 import { openJournal } from '../../journal/store.ts';
 import { createKvm } from '../../src/kvm/system.ts';
+import { replay } from '../../src/replay/replay.ts';
 import { verify } from '../../src/replay/verify.ts';
 import { temporaryFolder } from '../journal/sample.ts';
 import { all, machine, recordFake } from './recording.ts';
@@ -21,4 +22,11 @@ test('every SMI and RSM is an event that a replay meets again', async () => {
   expect(switches.length).toBeGreaterThan(20);
   const steps = await all(verify(openJournal(path), { kvm }));
   expect(steps.flatMap(({ tier, step }) => step.kind === 'verdict' ? [[tier, step.verdict.kind]] : [])).toEqual([['interpreter', 'identical'], ['translator', 'identical']]);
+  // What the guest prints otherwise: the revision in the save area, whether the SMI ended a HLT.
+  for (const [behaviours, where] of [
+    [{ 'smm.io-restart': 'absent' }, 'SerialOutput'], [{ 'smm.auto-halt-restart': 'absent' }, 'SerialOutput'], [{ 'smm.smbase-alignment': '32-kib' }, undefined], [{ 'smm.interrupt-shadow': 'lost' }, undefined],
+  ] as const) {
+    const last = (await all(replay(openJournal(path), { kvm, tier: 'auto', behaviours }))).at(-1)!;
+    expect(last.kind === 'verdict' && last.verdict.kind === 'diverged' ? last.verdict.divergence.recorded?.event.kind : undefined).toBe(where);
+  }
 }, 60_000);
