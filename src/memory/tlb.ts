@@ -54,6 +54,8 @@ const MANY_REGIONS = 2;
 const EMPTY = 0xffffffff;
 /** Pages of code whose translation is remembered. Privilege is in the low bit of the tag. */
 const FETCHES = 256;
+/** Up to so many entries are emptied one by one; beyond, all at once. */
+const FEW = 256;
 
 export function createTlb(ram: Ram): Tlb {
   const { u32, flags, granules } = ram;
@@ -67,6 +69,9 @@ export function createTlb(ram: Ram): Tlb {
   const quiet = new Uint8Array(ram.pageCount);
   const ownerKind = new Uint8Array(ram.pageCount), ownerLow = new Uint32Array(ram.pageCount), ownerHigh = new Uint32Array(ram.pageCount);
   let tablePages: number[] = [];
+  /** Where entries were made since all were dropped, and how many; past `FEW` only the number is kept. */
+  const made = new Uint32Array(FEW);
+  let madeCount = 0;
   const fetchLow = new Int32Array(FETCHES).fill(-1), fetchHigh = new Int32Array(FETCHES), fetchPage = new Int32Array(FETCHES);
   let leafSpan = 0x200000, entryShift = 3, levels = 0, smap = false, isNested = false;
   /** Supervisor entries of user pages, made while RFLAGS.AC let SMAP through. */
@@ -118,7 +123,14 @@ export function createTlb(ram: Ram): Tlb {
   }
 
   function dropAll(): void {
-    words.fill(EMPTY);
+    if (madeCount > FEW) words.fill(EMPTY);
+    else {
+      for (let index = 0; index < madeCount; index++) {
+        u32[made[index]!] = EMPTY;
+        u32[made[index]! + 1] = EMPTY;
+      }
+    }
+    madeCount = 0;
     fetchLow.fill(-1);
     newGeneration();
     walker.drop();
@@ -178,6 +190,7 @@ export function createTlb(ram: Ram): Tlb {
 
   function enter(table: number, low: number, high: number, page: number): number {
     const at = table + tlbOffset(low) >> 2, start = low & -PAGE_SIZE;
+    if (u32[at] === EMPTY && madeCount <= FEW) made[madeCount++] = at;
     u32[at] = start;
     u32[at + 1] = high;
     u32[at + 2] = RAM + page * PAGE_SIZE - start;
@@ -271,6 +284,7 @@ export function createTlb(ram: Ram): Tlb {
     return false;
   }
 
+  words.fill(EMPTY);
   dropAll();
   return {
     walker, nested, setContext, setContextOfAc, insert, probe, probeFetch, insertFetch, dropPage, dropAll, dropWrites, markCode, forgetCode, takeCode,

@@ -4,11 +4,14 @@ import type { VcpuState } from '../cpu/vcpu-state.ts';
 import type { Capabilities } from '../model/capabilities.ts';
 import type { CheckResult } from './check.ts';
 
+/** Bytes of memory as words of the host's order, which is the guest's. */
+export const wordsIn = (bytes: Uint8Array): Uint32Array => new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
+
 /** Guest-physical reads, as the guest would make them. `undefined` where there is no memory. */
 export interface ReadonlyMemory {
   read32(physical: number): number | undefined;
   read64(physical: number): bigint | undefined;
-  /** A copy. */
+  /** A copy, at an address that 8 divides; it is gone when the transition is over. */
   readBytes(physical: number, length: number): Uint8Array | undefined;
 }
 

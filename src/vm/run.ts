@@ -9,7 +9,7 @@ import { Activity, Pending, placeOf, placeOfArea, placeOfGeneral, VCPU_FILE, typ
 import { placeOfMsr } from '../cpu/msrs.ts';
 import { decode } from '../isa/decode.ts';
 import type { Instruction } from '../isa/instruction.ts';
-import { applyVcpu, captureVcpu } from '../cpu/vcpu-state.ts';
+import { applyVcpu, captureVcpu, lendStates } from '../cpu/vcpu-state.ts';
 import { PAGE_SIZE } from '../memory/addresses.ts';
 import { hostOfPage, NORMAL_SPACE, pageOfEntry, READ_ONLY_FRAME, SMM_SPACE, type FrameEntry, type Ram } from '../memory/ram.ts';
 import type { Tlb } from '../memory/tlb.ts';
@@ -52,6 +52,8 @@ const FILE = VCPU_FILE >> 2, V_INTR = placeOfArea('nestedControl') + Control.int
 
 /** The most that one `Engine.run` may retire. */
 const LONGEST = 2 ** 30;
+/** Room for the memory that one transition copies. */
+const COPIES_SIZE = 0x10000;
 /** Events delivered without a single instruction retired, after which the vCPU will never get anywhere. */
 const FRUITLESS_DELIVERIES = 1 << 16;
 /** struct kvm_run.internal.suberror: KVM_INTERNAL_ERROR_DELIVERY_EV. */
@@ -312,10 +314,20 @@ export function createRunner(parts: RunnerParts): Runner {
 
   const context: Context = { capability, memory: readonlyMemory(ram.entryOfFrame), outside: readonlyMemory((frame) => ram.entryIn(NORMAL_SPACE, frame)) };
 
+  /** Copies of memory that a transition asked for, and how much of the room is in use; it is used again after each. */
+  const copies = new ArrayBuffer(COPIES_SIZE);
+  let copied = 0;
+  function newCopy(length: number): Uint8Array {
+    if (copied + length > COPIES_SIZE) return new Uint8Array(length);
+    const bytes = new Uint8Array(copies, copied, length);
+    copied += length + 7 & ~7;
+    return bytes;
+  }
+
   /** A copy of guest-physical memory, or undefined where a part of it is not RAM. */
   function readonlyMemory(entryOf: (frame: number) => FrameEntry): ReadonlyMemory {
     function readBytes(physical: number, length: number): Uint8Array | undefined {
-      const bytes = new Uint8Array(length);
+      const bytes = newCopy(length);
       for (let at = 0; at < length;) {
         const offset = (physical + at) % PAGE_SIZE, part = Math.min(PAGE_SIZE - offset, length - at);
         const entry = entryOf(Math.floor((physical + at) / PAGE_SIZE));
@@ -326,7 +338,7 @@ export function createRunner(parts: RunnerParts): Runner {
       }
       return bytes;
     }
-    const viewOf = (bytes: Uint8Array | undefined): DataView | undefined => bytes === undefined ? undefined : new DataView(bytes.buffer);
+    const viewOf = (bytes: Uint8Array | undefined): DataView | undefined => bytes === undefined ? undefined : new DataView(bytes.buffer, bytes.byteOffset);
     return {
       readBytes,
       read32: (physical) => viewOf(readBytes(physical, 4))?.getUint32(0, true),
@@ -344,20 +356,25 @@ export function createRunner(parts: RunnerParts): Runner {
     }
   }
 
+  /** What a transition leaves behind: its states and copies of memory are gone. */
+  type Result = Pick<TransitionOutcome, 'fault' | 'stop' | 'inject'>;
+
   /** Makes a transition: the new state, the stores, what was derived from the old state; and tells it, with the checks that failed. */
-  function transit<Event>(kind: string, handler: Handler<Event>, event: Event): TransitionOutcome {
-    const before = captureVcpu(cpu), outcome = handler(before, event, context);
-    for (const { physical, bytes, smram } of outcome.writes) storeBytes(physical, bytes, smram === true);
-    if (outcome.after !== before) {
-      applyVcpu(cpu, outcome.after);
-      refresh();
-    }
-    const failed = outcome.checks.filter(({ passed }) => !passed).map(({ id }) => id);
-    parts.onTransition({
-      kind, detail: { level: before.guestMode === 0 ? 1 : 2, smm: before.smm !== 0, ...outcome.detail, ...(failed.length === 0 ? {} : { failed }) },
-      checks: outcome.checks,
+  function transit<Event>(kind: string, handler: Handler<Event>, event: Event): Result {
+    const level = u32[GUEST_MODE] === 0 ? 1 : 2, smm = u32[SMM] !== 0;
+    const { checks, detail, fault, stop, inject } = lendStates(() => {
+      const before = captureVcpu(cpu), outcome = handler(before, event, context);
+      for (const { physical, bytes, smram } of outcome.writes) storeBytes(physical, bytes, smram === true);
+      if (outcome.after !== before) {
+        applyVcpu(cpu, outcome.after);
+        switched();
+      }
+      return outcome;
     });
-    return outcome;
+    copied = 0;
+    const failed = checks.filter(({ passed }) => !passed).map(({ id }) => id);
+    parts.onTransition({ kind, detail: { level, smm, ...detail, ...(failed.length === 0 ? {} : { failed }) }, checks });
+    return { fault, stop, inject };
   }
 
   /** RSM inside system-management mode. What the area holds may be illegal: then the vCPU shuts down. */

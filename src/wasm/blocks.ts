@@ -173,6 +173,7 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
 
   function flushCache(number: number): void {
     const entries = cacheEntries[number]!;
+    if (entries.length === 0) return;
     for (const entry of entries) {
       u32[entry >> 2] = 0;
       u32[(entry + 4) >> 2] = 0;

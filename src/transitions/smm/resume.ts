@@ -7,6 +7,7 @@ import type { Draft, VcpuState } from '../../cpu/vcpu-state.ts';
 import type { Capabilities } from '../../model/capabilities.ts';
 import { evaluateChecks, type Check, type CheckResult } from '../check.ts';
 import { controlChecks, type ControlState } from '../controls.ts';
+import { wordsIn } from '../outcome.ts';
 import type { Context, ReadonlyMemory, TransitionOutcome } from '../outcome.ts';
 import { areaChecks, entryOf } from '../svm/checks.ts';
 import { usesNestedPaging } from '../svm/enter.ts';
@@ -185,7 +186,7 @@ function guestToResume(before: VcpuState, { area, layout }: Saved, outside: Read
 
 function readWords(address: bigint, length: number, memory: ReadonlyMemory): Uint32Array | undefined {
   const bytes = (address & 0xfffn) !== 0n || address >> 52n !== 0n ? undefined : memory.readBytes(Number(address), length);
-  return bytes === undefined ? undefined : new Uint32Array(bytes.buffer);
+  return bytes === undefined ? undefined : wordsIn(bytes);
 }
 
 const isHostPaging = ({ host }: ResumedGuest): boolean => host !== undefined && (host[Save.cr0 >> 2]! & CR0.PG) !== 0;

@@ -6,6 +6,7 @@ import { Activity } from '../../cpu/state.ts';
 import type { Draft, VcpuState } from '../../cpu/vcpu-state.ts';
 import type { Capabilities } from '../../model/capabilities.ts';
 import type { CheckResult } from '../check.ts';
+import { wordsIn } from '../outcome.ts';
 import type { Context, ReadonlyMemory, TransitionOutcome } from '../outcome.ts';
 import { checkEntry } from './checks.ts';
 import {
@@ -29,7 +30,7 @@ const NMI = 2, GP = 13;
 export function enterGuest(before: VcpuState, { address, nextRip }: Vmrun, { memory, capability }: Context): TransitionOutcome {
   const bytes = memory.readBytes(address, VMCB_SIZE);
   if (bytes === undefined) return withoutMemory(before, address, capability);
-  const vmcb = new Uint32Array(bytes.buffer);
+  const vmcb = wordsIn(bytes);
   const checks = checkEntry(vmcb, (before.cr0 & CR0.PG) !== 0, capability);
   if (checks.some(({ passed }) => !passed)) return refuse(before, address, nextRip, bytes, checks, capability);
   const nestedPaging = usesNestedPaging(vmcb, capability);
@@ -137,11 +138,11 @@ function lateChecks(vmcb: Uint32Array, pointers: readonly bigint[] | undefined, 
 
 /** VMEXIT_INVALID: the host goes on behind VMRUN, nothing of the guest is left, and GIF is 0 as after every #VMEXIT. */
 function refuse(before: VcpuState, address: number, nextRip: bigint, bytes: Uint8Array, checks: readonly CheckResult[], capability: Capabilities): TransitionOutcome {
-  const vmcb = new DataView(bytes.buffer);
+  const vmcb = new DataView(bytes.buffer, bytes.byteOffset);
   vmcb.setBigUint64(Control.exitCode, 0xffffffffffffffffn, true);
   vmcb.setBigUint64(Control.exitInfo1, 0n, true);
   vmcb.setBigUint64(Control.exitInfo2, 0n, true);
-  endEvent(new Uint32Array(bytes.buffer), capability);
+  endEvent(wordsIn(bytes), capability);
   const cleared = capability.behaviour('nsvm.vmrun-failure-gif') === 'cleared';
   return {
     after: before.with({ rip: nextRip, ...(cleared ? { gif: 0 } : {}) }), checks,

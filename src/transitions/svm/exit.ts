@@ -5,6 +5,7 @@ import { flagFields, rflagsOf, TF } from '../../cpu/flags.ts';
 import { Activity } from '../../cpu/state.ts';
 import type { VcpuState } from '../../cpu/vcpu-state.ts';
 import type { Capabilities } from '../../model/capabilities.ts';
+import { wordsIn } from '../outcome.ts';
 import type { Context, TransitionOutcome } from '../outcome.ts';
 import { endEvent, recordsBranches, usesNestedPaging } from './enter.ts';
 import {
@@ -38,8 +39,9 @@ export function leaveGuest(before: VcpuState, exit: Vmexit, { memory, capability
   const bytes = memory.readBytes(address, VMCB_SIZE);
   // The VMCB has vanished while the guest ran: there is nowhere to save it to.
   if (bytes === undefined) return { after: before, writes: [], checks: [], stop: 'shutdown', detail };
-  writeGuest(before, exit, new Uint32Array(bytes.buffer), capability, nestedPaging);
-  if (branches) saveBranches(before.words, new Uint32Array(bytes.buffer), SAVE >> 2);
+  const vmcb = wordsIn(bytes);
+  writeGuest(before, exit, vmcb, capability, nestedPaging);
+  if (branches) saveBranches(before.words, vmcb, SAVE >> 2);
   if (exit.instruction !== undefined && exit.instruction.length > 0) {
     bytes[Control.instructionLength] = exit.instruction.length;
     bytes.fill(0, Control.instructionLength + 1, Control.instructionLength + 16);

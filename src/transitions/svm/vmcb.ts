@@ -64,6 +64,12 @@ export const exitOf = {
 
 /** The name of an exit code as people write it. */
 export function exitName(code: number): string {
+  let name = exitNames.get(code);
+  if (name === undefined) exitNames.set(code, name = nameOf(code));
+  return name;
+}
+const exitNames = new Map<number, string>();
+function nameOf(code: number): string {
   if (code === Exit.INVALID) return 'INVALID';
   if (code === Exit.NPF) return 'NPF';
   if (code === Exit.SW) return 'SW';
