@@ -1,6 +1,7 @@
 // `retro info`: what a journal holds. Reading every event once also checks the whole chain of digests, so what it prints is intact.
 import { openJournal, type Journal } from '../../journal/store.ts';
 import { profileOf } from '../model/behaviours.ts';
+import { shortSpec } from '../model/models.ts';
 import { fileSize } from '../host/files.ts';
 import { writeOutput } from '../host/terminal.ts';
 import { Exit, type Command } from './command.ts';
@@ -33,7 +34,7 @@ function show(journal: Journal, size: number): void {
     ['recorded', `${header.created}, ${journal.complete ? 'complete' : 'cut short: usable up to its last event'}`],
     ...header.images.map(({ name, role, bytes: length, digest: sha256 }) => [role, `${name}, ${bytes(length)}, SHA-256 ${sha256}`] as const),
     ['command line', header.commandLine],
-    ['CPU', `${header.model}, ${header.cpuCount} vCPU${header.cpuCount === 1 ? '' : `s in turns of ${grouped(header.quantum)} instructions`}, TSC ${grouped(header.tscKhz)} kHz`],
+    ['CPU', `${shortSpec(header.model)}, ${header.cpuCount} vCPU${header.cpuCount === 1 ? '' : `s in turns of ${grouped(header.quantum)} instructions`}, TSC ${grouped(header.tscKhz)} kHz`],
     ...(behaviours === '' ? [] : [['behaviours', profile === undefined ? behaviours : `profile ${profile}: ${behaviours}`] as const]),
     ['memory', bytes(header.ramBytes)],
     ['seed', `0x${header.seed.toString(16)}`],

@@ -2,6 +2,7 @@
 import { writeOutput } from '../host/terminal.ts';
 import { DEFAULT_MODEL, listModels, modelNumbers, resolveModel } from '../model/models.ts';
 import { Exit, type Command } from './command.ts';
+import { cpuOf, cpuOption, dumpOption } from './cpu.ts';
 import { hex, json, list, table, wrap } from './text.ts';
 
 function showAll(asJson: boolean): void {
@@ -31,10 +32,10 @@ function showOne(spec: string, asJson: boolean): void {
 }
 
 export const command: Command = {
-  usage: '[--cpu MODEL[,+feature,-feature]] [--json]',
+  usage: '[--cpu MODEL[,+feature,-feature] | --cpu-dump FILE] [--json]',
   about: 'Lists the CPU models, or shows one: its features, what the engine leaves out of CPUID and why, its numbers and its CPUID rows.',
   options: [
-    { name: '--cpu', value: 'MODEL', help: 'show this model, with features added (+) and removed (-)' },
+    { ...cpuOption, help: 'show this model, with features added (+) and removed (-)' }, dumpOption,
     { name: '--json', help: 'print JSON' },
   ],
   operands: [0, 0],
@@ -42,9 +43,10 @@ export const command: Command = {
     ['retro models', 'All models and their aliases.'],
     ['retro models --cpu EPYC-Milan,-smep', 'A Milan without SMEP, as a guest would find it.'],
     ['retro models --cpu EPYC-Genoa --json', 'The same as data.'],
+    ['retro models --cpu-dump cpuid.txt --cpu +cet-ss', 'A processor by what cpuid -r printed on it, with shadow stacks.'],
   ],
   run(input) {
-    const spec = input.option('--cpu');
+    const spec = cpuOf(input);
     if (spec === undefined) showAll(input.has('--json'));
     else showOne(spec, input.has('--json'));
     return Exit.success;

@@ -17,6 +17,7 @@ import { readInput, writeError, writeOutput } from '../host/terminal.ts';
 import { parseInteger, parseSize, UsageError } from './arguments.ts';
 import { behaviourOptions, chosenBehaviours } from './behaviour-options.ts';
 import { Exit, type Command, type Input } from './command.ts';
+import { cpuOf, cpuOption, dumpOption } from './cpu.ts';
 import { createProgress } from './progress.ts';
 import { bytes, duration, grouped, json, list, mips } from './text.ts';
 import { VERSION } from './version.ts';
@@ -103,7 +104,7 @@ const TSC_KHZ = 1_000_000, QUANTUM = 100_000;
 
 /** The machine that the options ask for. */
 export const machineOf = (input: Pick<Input, 'option' | 'all'>): MachineHeader => ({
-  model: input.option('--cpu') ?? DEFAULT_MODEL,
+  model: cpuOf(input) ?? DEFAULT_MODEL,
   behaviours: chosenBehaviours(input),
   seed: input.option('--seed') === undefined ? drawSeed() : parseInteger('--seed', input.option('--seed')!),
   ramBytes: parseSize('--memory', input.option('--memory') ?? '256M'),
@@ -168,7 +169,7 @@ export const command: Command = {
     { name: '--output', short: '-o', value: 'JOURNAL', help: 'the journal; IMAGE’s name with .journal when not given' },
     { name: '--force', short: '-f', help: 'replace a journal of that name' },
     { name: '--no-journal', help: 'only run: nothing is kept' },
-    { name: '--cpu', value: 'MODEL', help: `the CPU, with features added and removed: EPYC-Milan,-smep (${DEFAULT_MODEL}; retro models lists them)` },
+    cpuOption, dumpOption,
     ...behaviourOptions,
     { name: '--memory', short: '-m', value: 'SIZE', help: 'RAM: 64M, 1G (256M)' },
     { name: '--input', value: 'TEXT', help: 'what arrives on the serial port' },

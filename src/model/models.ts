@@ -83,11 +83,12 @@ export function listModels(): { name: string; vendor: Vendor; brand: string; ali
 }
 
 function parseHead(text: string) {
-  const line = text.slice(0, text.indexOf('\n'));
+  const line = text.split('\n', 1)[0]!;
   const [head = '', brand = ''] = line.split(' brand=');
-  const [vendor, ...words] = head.split(' ');
+  // All vendors have twelve letters, some of them blanks.
+  const vendor = head.slice(0, 12), words = head.slice(13).split(' ');
   const values = new Map(words.map((word) => word.split('=') as [string, string | undefined]));
-  const [maxBasic = 0, maxExtended = 0, maxCentaur = 0] = (values.get('max') ?? '').split(',').map((digits) => parseInt(digits, 16));
+  const [maxBasic = 0, maxExtended = 0, maxCentaur = 0] = (values.get('max') ?? '').split(/[,/]/).map((digits) => parseInt(digits, 16));
   const msrs = new Map<number, bigint>();
   for (const [word, index] of [['msr10a', 0x10a], ['msrcf', 0xcf]] as const) {
     const value = values.get(word);
@@ -146,11 +147,33 @@ function featuresOf(rows: Rows, msrs: ReadonlyMap<number, bigint>): Set<string> 
   return found;
 }
 
-interface Wish { readonly name: string; readonly on: Set<string>; readonly off: Set<string>; readonly physicalBits?: number; readonly vendor?: Vendor }
+interface Wish { readonly name: string; readonly text: string | undefined; readonly on: Set<string>; readonly off: Set<string>; readonly physicalBits?: number; readonly vendor?: Vendor }
+
+/** The parts of a spec: a name, or a label and a whole model in braces (`dump.ts`); then the changes. */
+function splitSpec(spec: string): { name: string; text: string | undefined; changes: string } {
+  const own = /^([^{},]*)\{([^{}]*)\}(?:,|$)/.exec(spec);
+  if (own) return { name: own[1]!.trim(), text: checkedText(own[2]!), changes: spec.slice(own[0].length) };
+  const comma = spec.indexOf(',');
+  return { name: (comma < 0 ? spec : spec.slice(0, comma)).trim(), text: undefined, changes: comma < 0 ? '' : spec.slice(comma + 1) };
+}
+
+/** A spec as people read it: without the rows of a model of its own. */
+export const shortSpec = (spec: string): string => spec.replace(/\{[^{}]*\}/, '');
+
+/** The text of a model that came with a spec, perhaps from a stranger's journal, in the form of the tables. */
+function checkedText(text: string): string {
+  const [head = '', ...lines] = text.split(';');
+  const named = vendors.find((vendor) => head.startsWith(`${vendor} max=`));
+  const wrong = named === undefined ? head : lines.find((line) => !/^[0-9a-f]{1,8}(\.[0-9a-f]{1,8})?( [0-9a-f]{1,8}){4}$/.test(line));
+  if (wrong !== undefined) {
+    throw new ModelError('malformed', `“${wrong.slice(0, 60)}” is no part of a CPU model.`, `A model of its own begins with ${vendors.map((known) => known.trim()).join(', ')}, and has rows of four registers.`);
+  }
+  return [head, ...lines].join('\n');
+}
 
 /** Splits `NAME,+feature,-feature,feature=on,phys-bits=N,vendor=V`. */
 function parseWish(spec: string): Wish {
-  const [name = '', ...words] = spec.split(',').map((word) => word.trim());
+  const { name, text, changes } = splitSpec(spec), words = changes.split(',').map((word) => word.trim()).filter((word, index) => index > 0 || word !== '');
   const on = new Set<string>(), off = new Set<string>();
   let physicalBits: number | undefined, vendor: Vendor | undefined;
   const want = (written: string, yes: boolean): void => {
@@ -166,7 +189,7 @@ function parseWish(spec: string): Wish {
     else if (value === 'on' || value === 'off') want(key, value === 'on');
     else throw new ModelError('malformed', `“${word}” is not a change of a CPU model.`, `Write +feature, -feature, phys-bits=N or vendor=NAME.`);
   }
-  return { name: name === '' ? DEFAULT_MODEL : name, on, off, ...(physicalBits && { physicalBits }), ...(vendor && { vendor }) };
+  return { name: name === '' ? DEFAULT_MODEL : name, text, on, off, ...(physicalBits && { physicalBits }), ...(vendor && { vendor }) };
 }
 
 function physicalBitsFrom(digits: string): number {
@@ -311,8 +334,8 @@ function writeWidths(rows: Rows, present: ReadonlySet<string>, physicalBits: num
 /** Resolves a name with changes into a CPU; an unknown name is an error that names the nearest. */
 export function resolveModel(spec: string): Model {
   const wish = parseWish(spec);
-  const name = versioned(wish.name);
-  const text = textOf(name);
+  const name = wish.text === undefined ? versioned(wish.name) : wish.name;
+  const text = wish.text ?? textOf(name);
   if (text === undefined) {
     const near = nearest(wish.name, listModels().flatMap((model) => [model.name, ...model.aliases]));
     throw new ModelError('unknown-model', `There is no CPU model “${wish.name}”.`, `The nearest names are ${near.join(', ')}; “retro models” lists all.`);
