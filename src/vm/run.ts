@@ -580,10 +580,10 @@ export function createRunner(parts: RunnerParts): Runner {
   }
   /** RDTSC, the frequent way: guests wait for the time by reading it. */
   function readTime(): Done {
-    const time = now(), low = time % 2 ** 32 + u32[TSC_OFFSET]!;
+    const time = now(), lowTime = time >>> 0, low = lowTime + u32[TSC_OFFSET]!;
     u32[RAX >> 2] = low;
     u32[(RAX >> 2) + 1] = 0;
-    u32[RDX >> 2] = Math.floor(time / 2 ** 32) + u32[TSC_OFFSET + 1]! + (low > 0xffffffff ? 1 : 0);
+    u32[RDX >> 2] = (time - lowTime) / 2 ** 32 + u32[TSC_OFFSET + 1]! + (low > 0xffffffff ? 1 : 0);
     u32[(RDX >> 2) + 1] = 0;
     u32[RIP] = u32[NEXT_RIP]!;
     u32[RIP + 1] = u32[NEXT_RIP + 1]!;
