@@ -18,7 +18,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   'src/memory': { imports: ['src/isa', 'src/cpu'] },
   'src/system': {
     imports: ['src/isa', 'src/cpu', 'src/memory', 'src/model', 'src/transitions',
-      'src/semantics/x87/number', 'src/semantics/x87/arithmetic', 'src/semantics/x87/convert', 'src/semantics/x87/transcendental'],
+      'src/semantics/x87/number', 'src/semantics/x87/arithmetic', 'src/semantics/x87/convert', 'src/semantics/x87/transcendental', 'src/semantics/x87/halves'],
   },
   'src/transitions': { imports: ['src/isa', 'src/cpu', 'src/memory', 'src/model'] },
   'src/wasm': { imports: ['src/isa', 'src/semantics', 'src/memory', 'src/cpu'] },
@@ -27,12 +27,12 @@ export const rooms: Readonly<Record<string, Room>> = {
   },
   'src/kvm': { imports: ['journal/events', 'src/cpu', 'src/memory', 'src/model', 'src/vm'] },
   'src/board': { imports: ['src/kvm'] },
-  'src/replay': { imports: ['journal', 'src/vm', 'src/kvm', 'src/board'], packages: ['rxjs'] },
-  'src/migrate': { imports: ['journal', 'src/model', 'src/replay'], packages: ['rxjs'] },
+  'src/replay': { imports: ['journal', 'src/cpu', 'src/vm', 'src/kvm', 'src/board'], packages: ['rxjs'] },
+  'src/migrate': { imports: ['journal', 'src/model', 'src/kvm', 'src/replay'], packages: ['rxjs'] },
   'src/debug': { imports: ['src/isa', 'src/cpu', 'src/replay'], packages: ['rxjs'] },
   'src/web': { imports: ['src/isa', 'src/replay', 'src/migrate', 'src/host'], packages: ['rxjs'] },
   'src/cli': {
-    imports: ['journal', 'src/isa', 'src/cpu', 'src/model', 'src/vm', 'src/kvm', 'src/board', 'src/replay', 'src/migrate', 'src/debug', 'src/web', 'src/host'],
+    imports: ['journal', 'src/isa', 'src/cpu', 'src/model', 'src/transitions', 'src/vm', 'src/kvm', 'src/board', 'src/replay', 'src/migrate', 'src/debug', 'src/web', 'src/host'],
     packages: ['rxjs', 'iced-x86'],
   },
 };

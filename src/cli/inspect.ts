@@ -1,8 +1,9 @@
-// What is at a position: registers, the next instructions, memory. The disassembler is loaded only when it is wanted.
+// What is at a position: registers, the next instructions, memory.
 import type { Regs, Sregs } from '../kvm/api.ts';
 import type { Standing } from '../replay/seek.ts';
 import { UserError } from '../host/errors.ts';
 import { UsageError } from './arguments.ts';
+import { disassemble, type Line } from './disassemble.ts';
 import { grouped, hex, list } from './text.ts';
 
 /** A place that the user asks for. */
@@ -15,7 +16,7 @@ export interface Inspection {
   readonly digest: string;
   readonly regs?: Regs;
   readonly sregs?: Sregs;
-  readonly next?: readonly { readonly address: bigint; readonly bytes: Uint8Array; readonly text: string }[];
+  readonly next?: readonly Line[];
   readonly memory: readonly { readonly place: Place; readonly bytes: Uint8Array }[];
 }
 
@@ -67,21 +68,10 @@ function readPlace(machine: Machine, vcpu: number, place: Place): { place: Place
 
 const INSTRUCTIONS = 8, LONGEST = 15;
 
-async function disassemble(machine: Machine, vcpu: number, regs: Regs, sregs: Sregs): Promise<NonNullable<Inspection['next']>> {
-  const { Decoder, DecoderOptions, Formatter, FormatterSyntax } = (await import('iced-x86')).default;
+function nextInstructions(machine: Machine, vcpu: number, regs: Regs, sregs: Sregs): Promise<Line[]> {
   const bits = sregs.cs.l !== 0 ? 64 : sregs.cs.db !== 0 ? 32 : 16;
   const bytes = readLinear(machine, vcpu, BigInt.asUintN(bits === 64 ? 64 : 32, sregs.cs.base + regs.rip), INSTRUCTIONS * LONGEST);
-  const decoder = new Decoder(bits, bytes, DecoderOptions.None), formatter = new Formatter(FormatterSyntax.Nasm);
-  decoder.ip = regs.rip;
-  const found: { address: bigint; bytes: Uint8Array; text: string }[] = [];
-  while (found.length < INSTRUCTIONS && decoder.canDecode) {
-    const at = decoder.position, instruction = decoder.decode();
-    found.push({ address: instruction.ip, bytes: bytes.slice(at, decoder.position), text: formatter.format(instruction) });
-    instruction.free();
-  }
-  decoder.free();
-  formatter.free();
-  return found;
+  return disassemble(bytes, bits, regs.rip, INSTRUCTIONS);
 }
 
 /** The active vCPU of a machine that stands somewhere, and what the user asked for. */
@@ -93,7 +83,7 @@ export async function inspect({ machine, position }: Standing, places: readonly 
   };
   if (!show) return common;
   const regs = active.getRegs(), sregs = active.getSregs();
-  return { ...common, regs, sregs, next: await disassemble(machine, vcpu, regs, sregs) };
+  return { ...common, regs, sregs, next: await nextInstructions(machine, vcpu, regs, sregs) };
 }
 
 const flagNames: readonly (readonly [string, number])[] = [

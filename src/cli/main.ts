@@ -11,6 +11,8 @@ const commands: Readonly<Record<string, { readonly summary: string; load(): Prom
   record: { summary: 'run a guest image and keep the run in a journal', load: () => import('./record.ts') },
   replay: { summary: 'run a journal again, to its end or to any position', load: () => import('./replay.ts') },
   verify: { summary: 'replay a journal in both tiers and compare every digest', load: () => import('./verify.ts') },
+  migrate: { summary: 'would the guest have noticed another CPU or hypervisor? where, and why', load: () => import('./migrate.ts') },
+  explain: { summary: 'what happened at a position: event, checks, capabilities', load: () => import('./explain.ts') },
   info: { summary: 'what a journal holds: machine, run, size', load: () => import('./info.ts') },
   events: { summary: 'the events of a journal', load: () => import('./events.ts') },
   behaviours: { summary: 'where processors and versions of KVM differ, with sources; profiles', load: () => import('./behaviours.ts') },

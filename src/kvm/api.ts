@@ -105,10 +105,11 @@ export interface VmTransition {
 
 export interface VmCheck { readonly id: string; readonly passed: boolean; readonly asked?: readonly string[] }
 
-/** An exception as its delivery begins. */
-export interface VmException {
+/** An exception, NMI or interrupt as its delivery begins. */
+export interface VmDelivery {
   readonly vcpu: number;
   readonly icount: bigint;
+  readonly kind: 'exception' | 'nmi' | 'external';
   readonly vector: number;
   readonly errorCode: number;
   /** CR2 for #PF, the causes for #DB. */
@@ -118,9 +119,9 @@ export interface VmException {
 }
 
 export interface VmListener {
-  /** Every question to the capability door, also one that was asked before. */
-  readonly asked?: ((capability: string, answer: boolean | number | string) => void) | undefined;
-  readonly exception?: ((exception: VmException) => void) | undefined;
+  /** Every question to the capability door, also one that was asked before; and the instructions that all vCPUs had retired. */
+  readonly asked?: ((capability: string, answer: boolean | number | string, icount: number) => void) | undefined;
+  readonly delivery?: ((delivery: VmDelivery) => void) | undefined;
 }
 
 export type Tier = 'reference' | 'interpreter' | 'translator' | 'auto';

@@ -34,8 +34,9 @@ function createVm(config: VmConfig): Vm {
     saveVmState: machine.saveState,
     loadVmState: machine.loadState,
     listen(heard) {
-      machine.capability.onAsk = heard?.asked;
-      machine.onException = heard?.exception && ((vcpu, icount, vector, errorCode, address, check) => heard.exception!({ vcpu, icount, vector, errorCode, address, check }));
+      const { asked, delivery } = heard ?? {};
+      machine.capability.onAsk = asked && ((capability, answer) => { asked(capability, answer, machine.retired()); });
+      machine.onDelivery = delivery && ((vcpu, icount, kind, vector, errorCode, address, check) => { delivery({ vcpu, icount, kind, vector, errorCode, address, check }); });
     },
     footprint: () => [...machine.capability.footprint()].map(([capability, { answer, firstIcount }]) => ({ capability, answer, firstIcount })),
   };

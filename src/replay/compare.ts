@@ -26,7 +26,8 @@ export function differencesOf(a: Happened, b: Happened): string[] {
 
 const fieldOf = (event: Event, name: string): Plain => (event as unknown as Record<string, Plain>)[name]!;
 
-function compareValues(name: string, a: Plain, b: Plain, found: string[]): void {
+/** Adds the names of what differs between two values of the same shape to `found`. */
+export function compareValues(name: string, a: Plain, b: Plain, found: string[]): void {
   if (a instanceof Uint8Array && b instanceof Uint8Array) {
     if (a.length !== b.length || a.some((byte, index) => byte !== b[index])) found.push(name);
   } else if (Array.isArray(a) && Array.isArray(b) && a.length === b.length) {

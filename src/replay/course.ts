@@ -106,7 +106,7 @@ function give({ vm, board }: Machine, at: Stamp, input: Input): void {
 }
 
 /** The VM counts per vCPU, the journal for all together; the other vCPUs stand still meanwhile. */
-function stampOf({ vm }: Machine, { vcpu, icount, detail }: VmTransition): Stamp {
+export function stampOf({ vm }: Machine, { vcpu, icount, detail }: VmTransition): Stamp {
   let total = icount;
   for (const other of vm.vcpus) if (other.id !== vcpu) total += other.icount;
   return { vcpu, icount: Number(total), level: (detail['level'] ?? 1) as Level, smm: detail['smm'] === true };

@@ -24,11 +24,17 @@ const bit = (value: bigint, mask: number): boolean => (value & BigInt(mask)) !==
 const isPaging = (state: ControlState): boolean => bit(state.cr0, CR0.PG);
 const isLong = (state: ControlState): boolean => isPaging(state) && bit(state.efer, EFER.LME);
 
-/** Bits that the model's features make writable. */
-const allowed = (capability: Capabilities, rows: readonly (readonly [string, readonly string[]])[], bits: Readonly<Record<string, number>>): bigint =>
-  rows.reduce((mask, [name, features]) => features.length === 0 || features.some((feature) => capability.has(feature)) ? mask | BigInt(bits[name]!) : mask, 0n);
-export const cr4Allowed = (capability: Capabilities): bigint => allowed(capability, cr4Features, CR4);
-export const eferAllowed = (capability: Capabilities): bigint => allowed(capability, eferFeatures, EFER);
+/** Whether every bit that is set is one that the model's features make writable. A clear bit asks nothing: the footprint then holds what mattered. */
+function isWritable(value: bigint, rows: readonly (readonly [string, readonly string[]])[], bits: Readonly<Record<string, number>>, capability: Capabilities): boolean {
+  let unknown = value;
+  for (const [name, features] of rows) {
+    const mask = BigInt(bits[name]!);
+    if ((value & mask) === 0n) continue;
+    if (features.length > 0 && !features.some((feature) => capability.has(feature))) return false;
+    unknown &= ~mask;
+  }
+  return unknown === 0n;
+}
 
 /** Bits of CR3 above the physical address, which must be zero in long mode. Bit 63 is no part of CR3: MOV to CR3 takes it away. */
 export const cr3Reserved = (capability: Capabilities): bigint => -1n << BigInt(capability.number('physical-address-bits')) & 0xffffffffffffffffn;
@@ -49,11 +55,11 @@ export const controlChecks: readonly Check<ControlState>[] = [
   },
   {
     id: 'cr4.reserved', what: 'A CR4 bit is set that the processor does not have.', reference: 'APM Vol. 2, 3.1.3',
-    holds: ({ cr4 }, capability) => (cr4 & ~cr4Allowed(capability)) === 0n,
+    holds: ({ cr4 }, capability) => isWritable(cr4, cr4Features, CR4, capability),
   },
   {
     id: 'efer.reserved', what: 'An EFER bit is set that the processor does not have.', reference: 'APM Vol. 2, 3.1.7',
-    holds: ({ efer }, capability) => (efer & ~eferAllowed(capability)) === 0n,
+    holds: ({ efer }, capability) => isWritable(efer, eferFeatures, EFER, capability),
   },
   {
     id: 'long.paging-without-pae', what: 'EFER.LME and CR0.PG are set and CR4.PAE is clear.', reference: 'APM Vol. 2, 14.6.1',

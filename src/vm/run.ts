@@ -112,8 +112,8 @@ export interface RunnerParts {
   readonly createEngine: (services: Services) => Engine;
   random(): bigint;
   onTransition(transition: Transition): void;
-  /** An exception is about to be delivered; `check` is the consistency check that raised it, where there is one. */
-  onException(vector: number, errorCode: number, address: bigint, check: string | undefined): void;
+  /** An exception, NMI or interrupt is about to be delivered; `check` is the consistency check that raised it, where there is one. */
+  onDelivery(kind: 'exception' | 'nmi' | 'external', vector: number, errorCode: number, address: bigint, check: string | undefined): void;
   /** Time passes without an instruction. */
   letPass(ticks: number): void;
   /** Time is the active vCPU's instruction count plus this: what other vCPUs have retired, and what was passed over while all of them slept. */
@@ -696,10 +696,11 @@ export function createRunner(parts: RunnerParts): Runner {
   }
 
   function interrupt(vector: number, kind: 'nmi' | 'external'): VcpuExit | 'delivered' {
+    parts.onDelivery(kind, vector, 0, 0n, undefined);
     return delivering(() => deliverInterrupt(machine, vector, kind));
   }
   function exception(vector: number, errorCode: number, address: bigint): VcpuExit | 'delivered' {
-    parts.onException(vector, errorCode, address, faultCheck);
+    parts.onDelivery('exception', vector, errorCode, address, faultCheck);
     faultCheck = undefined;
     const during = faultDuring === 0 ? undefined : { event: faultDuring, error: 0 };
     faultDuring = 0;

@@ -4,7 +4,7 @@
 // A sequence of entries: u8 length of the name, the name in ASCII, u16 length of the value, the value in memory order. Areas lose their
 // trailing zeros. Segment registers are entries of `SEGMENT_SIZE` bytes.
 import { canonicaliseFlags } from '../cpu/flags.ts';
-import { areaPlaces, fieldPlaces, placeOfSegment, SEGMENT_SIZE, segmentRegisters, type Cpu } from '../cpu/state.ts';
+import { areaPlaces, bindCpu, fieldPlaces, placeOfSegment, SEGMENT_SIZE, segmentRegisters, VCPU_FILE, VCPU_FILE_SIZE, type Cpu } from '../cpu/state.ts';
 import { Errno } from './errno.ts';
 
 interface Part {
@@ -51,6 +51,13 @@ export function encodeVcpu(cpu: Cpu): Uint8Array {
     out.push(value.length & 0xff, value.length >> 8, ...value);
   }
   return Uint8Array.from(out);
+}
+
+/** The same bytes as a vCPU file of its own, for whoever compares or shows them. */
+export function readVcpu(bytes: Uint8Array): Cpu {
+  const cpu = bindCpu(new ArrayBuffer(VCPU_FILE + VCPU_FILE_SIZE));
+  decodeVcpu(cpu, bytes);
+  return cpu;
 }
 
 /** Bytes may come from a stranger's journal: what does not fit is refused before anything is changed. */

@@ -20,7 +20,7 @@ import { Errno } from './errno.ts';
 import { evolve, initialState, randomValue, type VmEvent, type VmState } from './evolve.ts';
 import { createExits, type ExitDoor, type VcpuExit } from './exits.ts';
 import { createIrqchip, type Irqchip, type IrqchipState } from './irqchip.ts';
-import { createRunner, type Transition } from './run.ts';
+import { createRunner, type RunnerParts, type Transition } from './run.ts';
 
 export type Tier = 'reference' | 'interpreter' | 'translator' | 'auto';
 
@@ -53,8 +53,10 @@ export interface VirtualMachine {
   now(): number;
   /** Instructions that a vCPU has retired. */
   icount(id: number): bigint;
+  /** Instructions that all of them have retired, exact even in the middle of a run. */
+  retired(): number;
   onTransition: ((vcpu: number, icount: bigint, transition: Transition) => void) | undefined;
-  onException: ((vcpu: number, icount: bigint, vector: number, errorCode: number, address: bigint, check: string | undefined) => void) | undefined;
+  onDelivery: ((vcpu: number, icount: bigint, ...delivery: Parameters<RunnerParts['onDelivery']>) => void) | undefined;
   createVcpu(id: number): void;
   /** Puts a vCPU's file in place; what was derived from another one's is dropped. */
   activate(id: number): void;
@@ -121,8 +123,8 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
       return value;
     },
     onTransition(transition) { machine.onTransition?.(active!.id, runner.icount(), transition); },
-    onException(vector, errorCode, address, check) {
-      if (machine.onException !== undefined) machine.onException(active!.id, runner.icount(), vector, errorCode, address, check);
+    onDelivery(kind, vector, errorCode, address, check) {
+      if (machine.onDelivery !== undefined) machine.onDelivery(active!.id, runner.icount(), kind, vector, errorCode, address, check);
     },
     letPass(ticks) { slept += ticks; },
     clockBase: () => slots.reduce((sum, slot) => slot === active ? sum : sum + countOf(slot.words), slept),
@@ -196,7 +198,7 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
   const machine: VirtualMachine = {
     cpu, ram, capability, activate,
     onTransition: undefined,
-    onException: undefined,
+    onDelivery: undefined,
     createVcpu(id) {
       if (!Number.isInteger(id) || id < 0) throw new Errno('EINVAL', `a vCPU cannot have the id ${id}`);
       if (slots.some((slot) => slot.id === id)) throw new Errno('EEXIST', `there is a vCPU ${id} already`);
@@ -249,6 +251,7 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
       const slot = slotOf(id);
       return BigInt(wordOf(slot, 'icount')) | BigInt(slot === active ? cpu.u32[(placeOf('icount') >> 2) + 1]! : slot.words[(placeOf('icount') - VCPU_FILE >> 2) + 1]!) << 32n;
     },
+    retired: () => Number(runner.icount()) + slots.reduce((sum, slot) => slot === active ? sum : sum + countOf(slot.words), 0),
     run(id, until) {
       if (active === undefined || active.id !== id) activate(id);
       return runner.run(until);

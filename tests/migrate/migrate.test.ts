@@ -1,0 +1,102 @@
+// The migration verdict on real recordings: what a guest never asked cannot matter, and where it does matter the place, the check and the answer
+// that decided are named. The guest is `programs/inject.S`: a letter on the serial port is a VMRUN with an event.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { of } from 'rxjs';
+import { describe, expect, test } from 'vitest';
+import { openJournal, type Journal } from '../../journal/store.ts';
+import { createKvm } from '../../src/kvm/system.ts';
+import type { Tier } from '../../src/kvm/api.ts';
+import { migrate, type MigrationVerdict } from '../../src/migrate/migrate.ts';
+import { seek } from '../../src/replay/seek.ts';
+import { temporaryFolder } from '../journal/sample.ts';
+import { all, machine, recordFake } from '../replay/recording.ts';
+
+const folder = temporaryFolder(), kvm = createKvm(), MODEL = 'EPYC-Genoa-v3,-tsc-deadline';
+let recordings = 0;
+
+/** Records `inject` with these letters. */
+async function recorded(letters: string, model = MODEL, name = 'inject'): Promise<Journal> {
+  const path = join(folder, `${recordings++}.journal`);
+  await all(recordFake(kvm, path, {
+    tier: 'interpreter', machine: { ...machine, model, ramBytes: 4 << 20 }, kernel: { name, bytes: readFileSync(new URL(`../programs/out/${name}.elf`, import.meta.url)) },
+    commandLine: name, checkpointInterval: 1 << 12, inputs: of({ input: { kind: 'SerialInput', bytes: new TextEncoder().encode(letters) }, vcpu: null }),
+  }));
+  return openJournal(path);
+}
+
+interface Target { readonly model?: string; readonly behaviours?: Readonly<Record<string, string>>; readonly tier?: Tier }
+const to = (journal: Journal, { tier = 'interpreter', ...target }: Target): Promise<MigrationVerdict> =>
+  migrate(journal, { ...journal.header, ...target }, { kvm, tier, breathe: () => Promise.resolve(), onProgress: () => undefined });
+
+function diverged(verdict: MigrationVerdict): Extract<MigrationVerdict, { verdict: 'diverged' }> {
+  if (verdict.verdict !== 'diverged') throw new Error(`the verdict is ${verdict.verdict}`);
+  return verdict;
+}
+
+describe.each([['sev-es', 'v', 29], ['cet-ss', 'c', 21]])('an injected vector that needs %s', (feature, letter, vector) => {
+  test(`is noticed without it: ${vector}`, async () => {
+    const journal = await recorded(`g${letter}`, `${MODEL},+${feature}`);
+    const { first, seen } = diverged(await to(journal, { model: MODEL }));
+    expect(first.because).toEqual([{ capability: feature, original: true, other: false }]);
+    expect(first.checks).toMatchObject([{ id: 'vmrun.event.vector', original: true, other: false }]);
+    expect(first.checks[0]!.asked).toContain(feature);
+    expect(first.other.transitions[0]).toMatchObject({ kind: 'Vmrun', detail: { exit: 'INVALID', failed: ['vmrun.event.vector'] } });
+    expect([...first.place.bytes.subarray(0, 3)]).toEqual([0x0f, 0x01, 0xd8]);
+    expect(seen).toBeUndefined();
+    // The position is the place: the machine stands before the VMRUN there.
+    const { machine: there } = seek(journal, first.position, { kvm, tier: 'interpreter' });
+    expect([there.icount(), there.vm.vcpus[0]!.getRegs().rip]).toEqual([first.icount, first.place.rip]);
+  });
+  test('cannot matter where it is never injected', async () => {
+    expect(await to(await recorded('gb', `${MODEL},+${feature}`), { model: MODEL })).toMatchObject({ verdict: 'identical', by: 'footprint', otherwise: [] });
+  });
+});
+
+describe('GIF behind a VMRUN that fails', () => {
+  const kept = { behaviours: { 'nsvm.vmrun-failure-gif': 'kept' } };
+  test('is the first difference, and the NMI that comes then is what the guest can tell', async () => {
+    const { first, seen, hidden } = diverged(await to(await recorded('g!'), kept));
+    expect(first.event?.differences).toContain('detail.gif');
+    expect(first.differences).toEqual([{ name: 'gif', vcpu: 0, a: '0x0', b: '0x1', hidden: true }]);
+    expect(first.because.map(({ capability }) => capability)).toEqual(['nsvm.vmrun-failure-gif']);
+    expect(hidden?.icount).toBe(first.icount);
+    if (typeof seen !== 'object') throw new Error('the guest cannot tell');
+    expect(seen.icount).toBeGreaterThan(first.icount);
+    expect([seen.original.deliveries, seen.other.deliveries.map(({ kind }) => kind)]).toEqual([[], ['nmi']]);
+  });
+  test('is never seen by a guest without NMIs', async () => {
+    expect(diverged(await to(await recorded('n'), kept)).seen).toBe('never');
+  });
+  test('does not matter to one whose VMRUNs pass', async () => {
+    expect(await to(await recorded('gb'), kept)).toMatchObject({ verdict: 'identical', by: 'footprint' });
+  });
+});
+
+describe('a migration', () => {
+  test('that was asked about and made no difference is identical by replay', async () => {
+    expect(await to(await recorded('gb'), { behaviours: { 'nsvm.eventinj-vectors': 'by-capability' } })).toMatchObject({
+      verdict: 'identical', by: 'replay', otherwise: [{ capability: 'nsvm.eventinj-vectors', original: 'architectural', other: 'by-capability' }],
+    });
+  });
+  test('names the one of many changes that decides', async () => {
+    const target = { behaviours: { 'nsvm.eventinj-vectors': 'unchecked', 'nsvm.eventinj-cleared-on-exit': 'kept', 'nsvm.ncr3-check': 'unchecked', 'msr.unknown': 'ignore' } };
+    const { first } = diverged(await to(await recorded('gc'), target));
+    expect(first.because.map(({ capability }) => capability)).toEqual(['nsvm.eventinj-cleared-on-exit']);
+    expect(first.differences).toMatchObject([{ name: 'memory 0x90ab', a: '00', b: '80' }]);
+  });
+  test('finds the same place in every tier', async () => {
+    const journal = await recorded('gv!', `${MODEL},+sev-es`);
+    const places = await Promise.all((['interpreter', 'translator', 'reference'] as const).map(async (tier) => diverged(await to(journal, { model: MODEL, tier })).first.icount));
+    expect(new Set(places).size).toBe(1);
+  });
+  test('to a processor without SVM diverges where EFER.SVME is set', async () => {
+    const { first } = diverged(await to(await recorded('g'), { model: `${MODEL},-svm` }));
+    expect(first.other.deliveries).toMatchObject([{ vector: 13, check: 'efer.reserved' }]);
+    expect(first.checks).toMatchObject([{ id: 'efer.reserved', other: false }]);
+    expect(first.because).toEqual([{ capability: 'svm', original: true, other: false }]);
+  });
+  test('to the same machine asks nothing', async () => {
+    expect(await to(await recorded('g!'), {})).toMatchObject({ verdict: 'identical', by: 'footprint' });
+  });
+});
