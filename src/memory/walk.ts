@@ -297,14 +297,14 @@ export function createWalker(ram: Ram, tables: TableAccess, inner?: Walker): Wal
       if ((reason & Reason.fetch) !== 0) allowed = executable && !(user && smep);
       else allowed = ((reason & WRITE) === 0 || mayWrite) && !(user && ((reason & Reason.implicit) !== 0 ? smap : smapBlocks));
     }
-    if (!allowed) return faultOf(reason) | PageFault.present;
+    // The key has its say whatever the rights are.
+    let refused = 0;
     if ((user ? pke : pks) && (reason & Reason.fetch) === 0) {
       const key = (user ? pkru : pkrs) >>> (entryHigh >>> 26 & 0x1e) & 3;
-      if ((key & 1) !== 0 || ((key & 2) !== 0 && (reason & WRITE) !== 0 && ((reason & USER) !== 0 || wp))) {
-        return faultOf(reason) | PageFault.present | PageFault.protectionKey;
-      }
+      if ((key & 1) !== 0 || ((key & 2) !== 0 && (reason & WRITE) !== 0 && ((reason & USER) !== 0 || wp))) refused = PageFault.protectionKey;
       if (key !== 0) mayWrite = false;
     }
+    if (!allowed || refused !== 0) return faultOf(reason) | PageFault.present | refused;
     const wanted = (reason & WRITE) !== 0 ? ACCESSED | DIRTY : ACCESSED;
     if ((entry & wanted) !== wanted && at >= 0 && (reason & Reason.quiet) === 0) {
       entry |= wanted;
