@@ -193,6 +193,11 @@ function systemMachine(cpu: Cpu, capability: Capabilities, translate: (linear: b
   const write = (linear: bigint, length: number, value: bigint): void => {
     hosts(linear, length, 'write').forEach((host, at) => { cpu.u8[host] = Number(value >> BigInt(8 * at) & 0xffn); });
   };
+  /** What a TLB would have at hand: inside a page that may be accessed. */
+  const hostAt = (low: number, high: number, length: number, write: boolean): number => {
+    const region = high === 0 && (low & 0xfff) + length <= 0x1000 ? regionAt(BigInt(low)) : undefined;
+    return region && (region.writable || !write) ? RAM + region.ramOffset + low - region.linear : 0;
+  };
   const absent = (what: string) => (): never => { throw new Error(`the vectors' machine has no ${what}`); };
   return {
     cpu, capability,
@@ -202,6 +207,7 @@ function systemMachine(cpu: Cpu, capability: Capabilities, translate: (linear: b
       write8: (linear, value) => { write(linear, 1, BigInt(value)); }, write16: (linear, value) => { write(linear, 2, BigInt(value)); },
       write32: (linear, value) => { write(linear, 4, BigInt(value)); }, write64: (linear, value) => { write(linear, 8, value); },
       probeWrite: (linear, length) => { hosts(linear, length, 'write'); },
+      hostOfRead: (low, high, length) => hostAt(low, high, length, false), hostOfWrite: (low, high, length) => hostAt(low, high, length, true),
       readPhysical32: absent('physical memory'), readPhysical64: absent('physical memory'),
       writePhysical32: absent('physical memory'), writePhysical64: absent('physical memory'),
     },

@@ -19,6 +19,7 @@ import { linearOfOperand, operandAt, readLinear, retire, writeLinear } from './o
 import {
   askUnit, isEmpty, markEmpty, notePointers, pop, push, readStack, setTop, topOf, writeStack,
 } from './x87-state.ts';
+import { arithmeticShort, compareShort, exchangeShort, loadShort, storeIntegerShort, storeShort, type Short, type ShortOperation } from './x87-short.ts';
 
 type Instruct = (machine: Machine, instruction: Instruction) => Done;
 const { invalid, denormal, zeroDivide, overflow, underflow, precision } = X87Exception;
@@ -77,6 +78,8 @@ const instruct = <T>(prepare: (machine: Machine, instruction: Instruction) => T,
     body(machine.cpu, instruction, operand);
     return finish(machine, instruction);
   };
+/** The short way through an instruction where there is one. */
+const frequent = (short: Short, exact: Instruct): Instruct => (machine, instruction) => short(machine, instruction) ? Done.next : exact(machine, instruction);
 const nothing = (): undefined => undefined;
 const onStack = (body: (cpu: Cpu, instruction: Instruction) => void): Instruct => instruct(nothing, body);
 
@@ -101,6 +104,13 @@ const arithmetic = (operation: Operation, pops = false): Instruct => instruct(
     }
     if (pops) pop(cpu);
   });
+/** FADD, FADDP and FIADD: the short way, then the exact one. */
+function arithmeticFamily(name: string, short: ShortOperation, operation: Operation, isReversed = false): Record<string, Instruct> {
+  const instruction = (pops: boolean): Instruct =>
+    frequent((machine, each) => arithmeticShort(machine, each, short, isReversed, pops), arithmetic(operation, pops));
+  const plain = instruction(false);
+  return { [`F${name}`]: plain, [`FI${name}`]: plain, [`F${name}P`]: instruction(true) };
+}
 const isNanResult = ({ value }: Result): boolean => value.exponent === 0x7fff && value.significand << 1n !== 1n << 64n;
 
 /** Replaces ST(0). */
@@ -206,7 +216,9 @@ const pushingAngle = (first: 'sine' | 'tangent', second: (value: Float80, contro
 // ── Comparison ──
 
 /** The second operand of a comparison: memory, a register, or 0 for FTST. */
-const comparison = (quietly: boolean, pops: number, zeroes = false): Instruct => instruct(
+const comparison = (quietly: boolean, pops: number, zeroes = false): Instruct => frequent(
+  (machine, instruction) => !zeroes && compareShort(machine, instruction, pops, false), exactComparison(quietly, pops, zeroes));
+const exactComparison = (quietly: boolean, pops: number, zeroes: boolean): Instruct => instruct(
   (machine, instruction) => isMemory(instruction) ? memoryValue(machine, instruction) : undefined,
   (cpu, instruction, memory) => {
     const from = memory || zeroes ? 0 : instruction.operands.length === 0 ? 1 : stackNumber(instruction, 1);
@@ -225,7 +237,9 @@ function compared(cpu: Cpu, from: number, memory: { value: Float80; denormal: bo
 }
 
 /** FCOMI and FUCOMI: C3, C2 and C0 go to ZF, PF and CF; OF, SF and AF are cleared, and C1 is left alone (Zen 4, native vectors). */
-const flagComparison = (quietly: boolean, pops: boolean): Instruct => onStack((cpu, instruction) => {
+const flagComparison = (quietly: boolean, pops: boolean): Instruct => frequent(
+  (machine, instruction) => compareShort(machine, instruction, pops ? 1 : 0, true), exactFlagComparison(quietly, pops));
+const exactFlagComparison = (quietly: boolean, pops: boolean): Instruct => onStack((cpu, instruction) => {
   const { conditions, flags } = compared(cpu, stackNumber(instruction, 1), undefined, quietly);
   const unmasked = report(cpu, flags, (flags & STACK_FAULT) === 0 && (cpu.fsw & c1) !== 0);
   setArithmeticFlags(cpu, (conditions & c3 ? ZF : 0) | (conditions & c2 ? PF : 0) | (conditions & c0 ? CF : 0));
@@ -248,19 +262,19 @@ function load(cpu: Cpu, value: Float80, flags: number): void {
   } else if ((report(cpu, flags) & invalid) === 0) push(cpu, value);
 }
 
-const loadReal: Instruct = instruct(
+const loadReal: Instruct = frequent(loadShort, instruct(
   (machine, instruction) => isMemory(instruction) ? readMemory(machine, instruction) : undefined,
   (cpu, instruction, memory) => {
     if (memory === undefined) return loadRegister(cpu, stackNumber(instruction, 0));
     if (memory.width === 80) return load(cpu, fromBits(memory.low, memory.high), 0);
     const { value, flags } = loadBinary(memory.low, memory.width as 32 | 64);
     load(cpu, value, flags);
-  });
+  }));
 function loadRegister(cpu: Cpu, number: number): void {
   if (!isEmpty(cpu, number)) return load(cpu, readStack(cpu, number), 0);
   if (stackFault(cpu, false)) push(cpu, indefinite);
 }
-const loadInteger: Instruct = instruct(readMemory, (cpu, _instruction, { low, width }) => { load(cpu, fromInteger(low, width), 0); });
+const loadInteger: Instruct = frequent(loadShort, instruct(readMemory, (cpu, _instruction, { low, width }) => { load(cpu, fromInteger(low, width), 0); }));
 const loadDecimal: Instruct = instruct(readMemory, (cpu, _instruction, { low, high }) => { load(cpu, fromDecimal(BigInt(high) << 64n | low), 0); });
 const loadConstant: Instruct = onStack((cpu, { mnemonic }) => { load(cpu, constantOf(mnemonic, cpu.fcw), 0); });
 
@@ -305,10 +319,13 @@ const storeReal = (pops: boolean): Instruct => {
     writeStack(cpu, stackNumber(instruction, 0), value);
     if (pops) pop(cpu);
   });
-  return (machine, instruction) => isMemory(instruction) ? toMemory(machine, instruction) : toRegister(machine, instruction);
+  return frequent((machine, instruction) => storeShort(machine, instruction, pops),
+    (machine, instruction) => isMemory(instruction) ? toMemory(machine, instruction) : toRegister(machine, instruction));
 };
-const storeInteger = (pops: boolean): Instruct => storeMemory((value, width, cpu) => toInteger(value, width, roundingMode(cpu)), indefiniteInteger, pops);
-const storeTruncated: Instruct = storeMemory((value, width) => ({ ...toInteger(value, width, Mode.zero), up: false }), indefiniteInteger, true);
+const storeInteger = (pops: boolean): Instruct => frequent((machine, instruction) => storeIntegerShort(machine, instruction, pops, false),
+  storeMemory((value, width, cpu) => toInteger(value, width, roundingMode(cpu)), indefiniteInteger, pops));
+const storeTruncated: Instruct = frequent((machine, instruction) => storeIntegerShort(machine, instruction, true, true),
+  storeMemory((value, width) => ({ ...toInteger(value, width, Mode.zero), up: false }), indefiniteInteger, true));
 const storeDecimal: Instruct = storeMemory((value, _width, cpu) => toDecimal(value, roundingMode(cpu)), () => 0xffffc000000000000000n, true);
 
 /** FSTPNCE: FSTP to a register, which an empty one leaves alone. */
@@ -321,7 +338,7 @@ const storeUnchecked: Instruct = onStack((cpu, instruction) => {
 
 // ── The stack itself ──
 
-const exchange: Instruct = onStack((cpu, instruction) => {
+const exchange: Instruct = frequent(exchangeShort, onStack((cpu, instruction) => {
   const other = stackNumber(instruction, 1);
   if (isEmpty(cpu, 0) || isEmpty(cpu, other)) {
     if (!stackFault(cpu, false)) return;
@@ -330,7 +347,7 @@ const exchange: Instruct = onStack((cpu, instruction) => {
   const top = readStack(cpu, 0);
   writeStack(cpu, 0, readStack(cpu, other));
   writeStack(cpu, other, top);
-});
+}));
 
 /** FCMOVcc: moves when the flags say so; an empty register is a fault either way. C1 is left alone otherwise (Zen 4, native vectors). */
 const move = (holds: (flags: number) => boolean): Instruct => onStack((cpu, instruction) => {
@@ -354,12 +371,9 @@ const free = (pops: boolean): Instruct => onStack((cpu, instruction) => {
 
 /** Mnemonic to function, for the system table. */
 export const x87Instructions: Readonly<Record<string, Instruct>> = {
-  FADD: arithmetic(add), FMUL: arithmetic(multiply), FSUB: arithmetic(subtract), FSUBR: arithmetic(reversed(subtract)), FDIV: arithmetic(divide),
-  FDIVR: arithmetic(reversed(divide)),
-  FIADD: arithmetic(add), FIMUL: arithmetic(multiply), FISUB: arithmetic(subtract), FISUBR: arithmetic(reversed(subtract)), FIDIV: arithmetic(divide),
-  FIDIVR: arithmetic(reversed(divide)),
-  FADDP: arithmetic(add, true), FMULP: arithmetic(multiply, true), FSUBP: arithmetic(subtract, true), FSUBRP: arithmetic(reversed(subtract), true),
-  FDIVP: arithmetic(divide, true), FDIVRP: arithmetic(reversed(divide), true),
+  ...arithmeticFamily('ADD', 'add', add), ...arithmeticFamily('MUL', 'multiply', multiply), ...arithmeticFamily('SUB', 'subtract', subtract),
+  ...arithmeticFamily('SUBR', 'subtract', reversed(subtract), true), ...arithmeticFamily('DIV', 'divide', divide),
+  ...arithmeticFamily('DIVR', 'divide', reversed(divide), true),
   FCHS: sign(before => !before), FABS: sign(() => false), FSQRT: unary(squareRootOf), FRNDINT: unary(roundToInteger), FSCALE: scaleTop,
   FXTRACT: extractTop, FPREM: partialRemainder(false), FPREM1: partialRemainder(true),
   F2XM1: unary(powerMinusOne), FYL2X: binaryPop(logarithmTimes), FYL2XP1: binaryPop(logarithmOfNextTimes), FPATAN: binaryPop(angleOf),

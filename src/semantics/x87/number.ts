@@ -117,7 +117,8 @@ export function round(negative: boolean, mantissa: bigint, exponent: number, { m
   if (!(masks & overflow) && biased - WRAP < EXPONENT_MAX) {
     return { value: { negative, exponent: biased - WRAP, significand }, flags: flags | overflow | lost, up: free.up };
   }
-  const toInfinity = mode === Mode.nearest || mode === (negative ? Mode.down : Mode.up);
+  // Where the exception is not masked, what even the scaling does not bring back is infinite in every mode (native, FSCALE).
+  const toInfinity = !(masks & overflow) || mode === Mode.nearest || mode === (negative ? Mode.down : Mode.up);
   const largest = float80(negative, EXPONENT_MAX - 1, MASK64 >> BigInt(64 - bits) << BigInt(64 - bits));
   return { value: toInfinity ? infinity(negative) : largest, flags: flags | overflow | precision, up: toInfinity };
 }
