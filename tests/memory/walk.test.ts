@@ -75,11 +75,9 @@ function model(ram: Ram, context: PagingContext, linear: bigint, reason: number)
     else if (user) allowed = u && (!write || r) && !(fetch && nx);
     else if (fetch) allowed = !nx && !(context.smep && u);
     else allowed = (!write || mayWrite) && !(context.smap && u && (implicit || !context.ac));
-    if (!allowed) return { fault: code | 1 };
-    if (context.pke && u && !fetch) {
-      const key = Number(entry >> 59n & 15n), deny = context.pkru >>> 2 * key & 3;
-      if ((deny & 1) !== 0 || ((deny & 2) !== 0 && write && (user || context.wp))) return { fault: code | 1 | 0x20 };
-    }
+    const deny = context.pke && u && !fetch ? context.pkru >>> 2 * Number(entry >> 59n & 15n) & 3 : 0;
+    const refused = (deny & 1) !== 0 || ((deny & 2) !== 0 && write && (user || context.wp));
+    if (!allowed || refused) return { fault: code | 1 | (refused ? 0x20 : 0) };
     put(at, entry | 0x20n | (write ? 0x40n : 0n));
     const within = (1n << BigInt(shift)) - 1n;
     let base = entry & address & ~within;
