@@ -38,12 +38,17 @@ export const wordOf = (place: number): number => place - VCPU_FILE >> 2;
 
 // Small buffers are dear to allocate, so values are carved out of slabs; a slab lives as long as one of its values.
 const VALUES_PER_SLAB = 64;
-interface Slab { readonly u8: Uint8Array; readonly u32: Uint32Array; readonly u64: BigUint64Array; used: number }
+interface Slab {
+  readonly u8: Uint8Array; readonly u32: Uint32Array; readonly u64: BigUint64Array;
+  /** Views of one value, made when they are asked for. */
+  readonly bytes: (Uint8Array | undefined)[]; readonly words: (Uint32Array | undefined)[];
+  used: number;
+}
 let slab = newSlab();
 
 function newSlab(): Slab {
   const buffer = new ArrayBuffer(LENGTH * VALUES_PER_SLAB);
-  return { u8: new Uint8Array(buffer), u32: new Uint32Array(buffer), u64: new BigUint64Array(buffer), used: 0 };
+  return { u8: new Uint8Array(buffer), u32: new Uint32Array(buffer), u64: new BigUint64Array(buffer), bytes: [], words: [], used: 0 };
 }
 
 /** Calls `work`, which keeps none of the states that it makes: their room is used again. A world switch makes several of them, and a guest
@@ -61,11 +66,13 @@ export function lendStates<Result>(work: () => Result): Result {
 
 class State {
   readonly slab: Slab;
+  readonly number: number;
   readonly base: number;
   constructor() {
     if (slab.used === VALUES_PER_SLAB) slab = newSlab();
     this.slab = slab;
-    this.base = slab.used++ * LENGTH;
+    this.number = slab.used++;
+    this.base = this.number * LENGTH;
   }
   get nestedControl(): Uint8Array {
     return this.slab.u8.subarray(this.base + NESTED, this.base + NESTED + NESTED_LENGTH);
@@ -74,12 +81,16 @@ class State {
     return this.slab.u8.subarray(this.base + HOST, this.base + HOST + HOST_LENGTH);
   }
   get words(): Uint32Array {
-    return this.slab.u32.subarray(this.base >> 2, this.base + LENGTH >> 2);
+    const { slab: { words, u32 }, number, base } = this;
+    return words[number] ??= u32.subarray(base >> 2, base + LENGTH >> 2);
+  }
+  get bytes(): Uint8Array {
+    const { slab: { bytes, u8 }, number, base } = this;
+    return bytes[number] ??= u8.subarray(base, base + LENGTH);
   }
   copy(): State {
-    const next = new State(), { u8 } = next.slab;
-    if (next.slab === this.slab) u8.copyWithin(next.base, this.base, this.base + LENGTH);
-    else u8.set(this.slab.u8.subarray(this.base, this.base + LENGTH), next.base);
+    const next = new State();
+    next.bytes.set(this.bytes);
     return next;
   }
   edit(change: (draft: Draft) => void): VcpuState {
@@ -152,12 +163,21 @@ export function resetVcpu(): VcpuState {
 /** The active vCPU file as a value. */
 export function captureVcpu(cpu: Cpu): VcpuState {
   const state = new State();
-  state.slab.u8.set(cpu.u8.subarray(VCPU_FILE, VCPU_FILE + LENGTH), state.base);
+  state.bytes.set(fileOf(cpu));
   return state as unknown as VcpuState;
 }
 
 /** Writes a value back to the active vCPU file. */
 export function applyVcpu(cpu: Cpu, state: VcpuState): void {
-  const { slab: source, base } = state as unknown as State;
-  cpu.u8.set(source.u8.subarray(base, base + LENGTH), VCPU_FILE);
+  fileOf(cpu).set((state as unknown as State).bytes);
 }
+
+/** The copied part of the active file; most often it is that of the same vCPU again. */
+function fileOf({ u8 }: Cpu): Uint8Array {
+  if (fileBuffer !== u8.buffer) {
+    fileBuffer = u8.buffer;
+    file = u8.subarray(VCPU_FILE, VCPU_FILE + LENGTH);
+  }
+  return file;
+}
+let fileBuffer: ArrayBufferLike | undefined, file: Uint8Array = new Uint8Array();

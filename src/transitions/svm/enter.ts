@@ -2,8 +2,8 @@
 // calls this when the instruction has passed its own tests; what is injected is delivered there, in the guest.
 import { CR0, CR4, DR6_FIXED, DR7_FIXED, DR7_WRITABLE, EFER } from '../../cpu/controls.ts';
 import { flagFields, rflagsOf, VM } from '../../cpu/flags.ts';
-import { Activity } from '../../cpu/state.ts';
-import type { Draft, VcpuState } from '../../cpu/vcpu-state.ts';
+import { Activity, placeOf } from '../../cpu/state.ts';
+import { wordOf, type Draft, type VcpuState } from '../../cpu/vcpu-state.ts';
 import type { Capabilities } from '../../model/capabilities.ts';
 import type { CheckResult } from '../check.ts';
 import { wordsIn } from '../outcome.ts';
@@ -22,6 +22,7 @@ export interface Vmrun {
   readonly nextRip: bigint;
 }
 
+const EFER_WORD = wordOf(placeOf('efer')), DR6_WORD = wordOf(placeOf('dr6')), DR7_WORD = wordOf(placeOf('dr7'));
 /** rFLAGS that VMRUN loads: what exists. */
 const FLAGS = 0x3f7fd5;
 const FLAGS_FIXED = 2;
@@ -77,7 +78,7 @@ function putHostAside(draft: Draft, before: VcpuState, nextRip: bigint): void {
 
 function loadGuest(draft: Draft, vmcb: Uint32Array, capability: Capabilities): void {
   const { words } = draft, save = SAVE >> 2;
-  for (let word = 0; word < CONTROL_SIZE >> 2; word++) words[NESTED_WORD + word] = vmcb[word]!;
+  words.set(vmcb.subarray(0, CONTROL_SIZE >> 2), NESTED_WORD);
   loadWorld(vmcb, save, words);
   loadGuestOnly(vmcb, save, words);
   const rflags = vmcb[save + (Save.rflags >> 2)]! & FLAGS | FLAGS_FIXED;
@@ -86,10 +87,12 @@ function loadGuest(draft: Draft, vmcb: Uint32Array, capability: Capabilities): v
   draft.flagCarries = flagCarries;
   draft.rflagsSystem = rflagsSystem;
   draft.cr0 = (draft.cr0 | CR0.ET) >>> 0;
-  const long = (draft.cr0 & CR0.PG) !== 0 && (draft.efer & BigInt(EFER.LME)) !== 0n;
-  draft.efer = draft.efer & ~BigInt(EFER.LMA) | (long ? BigInt(EFER.LMA) : 0n);
-  draft.dr6 = draft.dr6 & 0xe00fn | BigInt(DR6_FIXED);
-  draft.dr7 = draft.dr7 & BigInt(DR7_WRITABLE) | BigInt(DR7_FIXED);
+  const long = (draft.cr0 & CR0.PG) !== 0 && (words[EFER_WORD]! & EFER.LME) !== 0;
+  words[EFER_WORD] = words[EFER_WORD]! & ~EFER.LMA | (long ? EFER.LMA : 0);
+  words[DR6_WORD] = words[DR6_WORD]! & 0xe00f | DR6_FIXED;
+  words[DR6_WORD + 1] = 0;
+  words[DR7_WORD] = words[DR7_WORD]! & DR7_WRITABLE | DR7_FIXED;
+  words[DR7_WORD + 1] = 0;
   // "CPL is forced to 0 in real mode and to 3 in virtual-8086 mode" (APM Vol. 2, 15.5.1).
   draft.cpl = (draft.cr0 & CR0.PE) === 0 ? 0 : (rflags & VM) !== 0 ? 3 : vmcb[save + (Save.cpl >> 2)]! >>> 24 & 3;
   draft.gif = 1;
