@@ -5,8 +5,8 @@ import { RAM, TLB, TLB_ENTRIES, TLB_ENTRY_SIZE, TLB_END, tlbOffset, TLB_READ_SUP
 import { PAGE_SIZE } from './addresses.ts';
 import { granuleMask, hostOfPage, PageFlag, TRACKED, WRITTEN } from './ram.ts';
 import type { Ram } from './ram.ts';
-import { createWalker } from './walk.ts';
-import type { PagingContext, Walker } from './walk.ts';
+import { createRegionCache, createWalker } from './walk.ts';
+import type { PagingContext, RegionCache, Walker } from './walk.ts';
 
 /** What a store to a tracked page came to. */
 export const Touched = { nothing: 0, code: 1, mapping: 2 } as const;
@@ -15,8 +15,9 @@ export interface Tlb {
   readonly walker: Walker;
   /** Of the nested tables alone. */
   readonly nested: Walker;
-  /** Another paging context: everything is dropped. */
-  setContext(context: PagingContext): void;
+  /** Another paging context. `key`: the words that it follows from; where they are those of a context that was left a while ago, what was
+   * known of that one comes back. Without a key everything is new. */
+  setContext(context: PagingContext, key?: Readonly<Uint32Array>): void;
   /** RFLAGS.AC changed while SMAP is on. */
   setContextOfAc(context: PagingContext): void;
   /** Enters what the walker just found for a page of RAM; `write` when a write was allowed. */
@@ -52,10 +53,37 @@ const NOT_A_TABLE = 0, ONE_REGION = 1, MANY = 2;
 /** The level of a table that stands for more than one region. */
 const MANY_REGIONS = 2;
 const EMPTY = 0xffffffff;
+/** Contexts that are remembered. With one more, everything starts anew: so tables of contexts that are gone do not stay tracked. */
+const CONTEXTS = 8;
+/** Entries that are kept of a context that is left; one with more begins with none when it comes back. */
+const KEPT_ENTRIES = 1024;
+/** Words of a kept entry: its place, and the three words of it. */
+const KEPT_WORDS = 4;
+/** Stores into tables after which everything starts anew with the next context: some of the tables may have become data. */
+const MOST_TABLE_STORES = 2048;
+
+/** A context, and while another one is active, its entries. */
+interface Slot {
+  readonly key: Uint32Array;
+  isKeyed: boolean;
+  /** Nothing has been dropped since it was left. */
+  isValid: boolean;
+  readonly entries: Uint32Array;
+  count: number;
+  readonly regions: RegionCache;
+  readonly nested: RegionCache;
+  readonly fetchLow: Int32Array;
+  readonly fetchHigh: Int32Array;
+  readonly fetchPage: Int32Array;
+}
+const KEY_WORDS = 32;
+const createSlot = (): Slot => ({
+  key: new Uint32Array(KEY_WORDS), isKeyed: true, isValid: false, entries: new Uint32Array(KEPT_ENTRIES * KEPT_WORDS), count: 0, regions: createRegionCache(), nested: createRegionCache(),
+  fetchLow: new Int32Array(FETCHES).fill(-1), fetchHigh: new Int32Array(FETCHES), fetchPage: new Int32Array(FETCHES),
+});
+
 /** Pages of code whose translation is remembered. Privilege is in the low bit of the tag. */
 const FETCHES = 256;
-/** Up to so many entries are emptied one by one; beyond, all at once. */
-const FEW = 256;
 
 export function createTlb(ram: Ram): Tlb {
   const { u32, flags, granules } = ram;
@@ -69,10 +97,11 @@ export function createTlb(ram: Ram): Tlb {
   const quiet = new Uint8Array(ram.pageCount);
   const ownerKind = new Uint8Array(ram.pageCount), ownerLow = new Uint32Array(ram.pageCount), ownerHigh = new Uint32Array(ram.pageCount);
   let tablePages: number[] = [];
-  /** Where entries were made since all were dropped, and how many; past `FEW` only the number is kept. */
-  const made = new Uint32Array(FEW);
-  let madeCount = 0;
-  const fetchLow = new Int32Array(FETCHES).fill(-1), fetchHigh = new Int32Array(FETCHES), fetchPage = new Int32Array(FETCHES);
+  /** Places of the entries in use. Each has the stamp in its last word; beyond `KEPT_ENTRIES` they are only counted. */
+  const used = new Int32Array(KEPT_ENTRIES);
+  let usedCount = 0, stamp = 1, tableStores = 0;
+  const slots: Slot[] = [createSlot()];
+  let active = slots[0]!, { fetchLow, fetchHigh, fetchPage } = active, hasOthers = false;
   let leafSpan = 0x200000, entryShift = 3, levels = 0, smap = false, isNested = false;
   /** Supervisor entries of user pages, made while RFLAGS.AC let SMAP through. */
   let borrowed: number[] = [];
@@ -98,6 +127,7 @@ export function createTlb(ram: Ram): Tlb {
   function dropWritesTo(page: number): void {
     if (writeMark[page] !== writeGeneration) return;
     writeMark[page] = 0;
+    forgetOthers();
     const host = hostOfPage(page) | 0;
     for (const table of [writeSupervisor, writeUser]) {
       for (let at = 0; at < table.length; at += 4) {
@@ -109,6 +139,7 @@ export function createTlb(ram: Ram): Tlb {
   }
 
   function dropWrites(): void {
+    forgetOthers();
     writeSupervisor.fill(EMPTY);
     writeUser.fill(EMPTY);
     newGeneration();
@@ -122,17 +153,33 @@ export function createTlb(ram: Ram): Tlb {
     }
   }
 
-  function dropAll(): void {
-    if (madeCount > FEW) words.fill(EMPTY);
+  /** Few entries are emptied one by one. */
+  function emptyEntries(): void {
+    if (usedCount > KEPT_ENTRIES) words.fill(EMPTY);
     else {
-      for (let index = 0; index < madeCount; index++) {
-        u32[made[index]!] = EMPTY;
-        u32[made[index]! + 1] = EMPTY;
+      for (let index = 0; index < usedCount; index++) {
+        u32[used[index]!] = EMPTY;
+        u32[used[index]! + 1] = EMPTY;
       }
     }
-    madeCount = 0;
+    usedCount = 0;
+    stamp = stamp + 1 & 0x3fffffff;
+  }
+
+  /** What is known of contexts that are not active may be wrong from now on. */
+  function forgetOthers(): void {
+    if (!hasOthers) return;
+    hasOthers = false;
+    for (const slot of slots) if (slot !== active) slot.isValid = false;
+  }
+
+  function dropAll(): void {
+    emptyEntries();
     fetchLow.fill(-1);
     newGeneration();
+    forgetOthers();
+    active.count = 0;
+    tableStores = 0;
     walker.drop();
     nested.drop();
     borrowed = [];
@@ -163,14 +210,80 @@ export function createTlb(ram: Ram): Tlb {
     fetchPage[index] = page;
   }
 
-  function setContext(context: PagingContext): void {
-    dropAll();
-    walker.setContext(context);
+  function setContext(context: PagingContext, key?: Readonly<Uint32Array>): void {
+    leave();
+    if (tableStores > MOST_TABLE_STORES) dropAll();
+    enterSlot(key);
+    walker.resume(context, active.regions, active.nested);
     smap = context.smap;
     isNested = context.nested !== undefined;
     levels = context.levels;
     leafSpan = context.levels > 2 ? 0x200000 : 0x400000;
     entryShift = context.levels > 2 ? 3 : 2;
+  }
+
+  /** Puts the entries of the active context aside. Those that SMAP lent depend on RFLAGS.AC. */
+  function leave(): void {
+    active.count = usedCount > KEPT_ENTRIES || smap ? 0 : usedCount;
+    if (usedCount > KEPT_ENTRIES) words.fill(EMPTY);
+    else {
+      const { entries } = active;
+      for (let index = 0, to = 0; index < usedCount; index++, to += KEPT_WORDS) {
+        const at = used[index]!;
+        entries[to] = at;
+        entries[to + 1] = u32[at]!;
+        entries[to + 2] = u32[at + 1]!;
+        entries[to + 3] = u32[at + 2]!;
+        u32[at] = EMPTY;
+        u32[at + 1] = EMPTY;
+      }
+    }
+    usedCount = 0;
+    stamp = stamp + 1 & 0x3fffffff;
+    borrowed = [];
+  }
+
+  const hasKey = (slot: Slot, key: Readonly<Uint32Array>): boolean => {
+    for (let word = 0; word < key.length; word++) if (slot.key[word] !== key[word]) return false;
+    return slot.isValid;
+  };
+
+  function enterSlot(key: Readonly<Uint32Array> | undefined): void {
+    const left = active;
+    left.isValid = left.isKeyed;
+    let found = key === undefined ? undefined : slots.find((slot) => hasKey(slot, key));
+    if (found !== undefined) active = found;
+    else {
+      if (slots.length < CONTEXTS) slots.push(createSlot());
+      found = slots.find((slot) => !slot.isValid);
+      if (found === undefined) {
+        found = left;
+        dropAll();
+      }
+      active = found;
+      found.count = 0;
+      found.regions.low.fill(-1);
+      found.nested.low.fill(-1);
+      found.fetchLow.fill(-1);
+      found.isKeyed = key !== undefined;
+      if (key !== undefined) found.key.set(key);
+      found.isValid = true;
+    }
+    hasOthers = true;
+    ({ fetchLow, fetchHigh, fetchPage } = active);
+    restoreEntries(active);
+  }
+
+  function restoreEntries({ entries, count }: Slot): void {
+    for (let index = 0, from = 0; index < count; index++, from += KEPT_WORDS) {
+      const at = entries[from]!;
+      u32[at] = entries[from + 1]!;
+      u32[at + 1] = entries[from + 2]!;
+      u32[at + 2] = entries[from + 3]!;
+      u32[at + 3] = stamp;
+      used[index] = at;
+    }
+    usedCount = count;
   }
 
   function setContextOfAc(context: PagingContext): void {
@@ -179,7 +292,7 @@ export function createTlb(ram: Ram): Tlb {
       u32[at + 1] = EMPTY;
     }
     borrowed = [];
-    walker.setContext(context);
+    walker.resume(context, active.regions, active.nested);
   }
 
   /** What was lent is too much to go through one by one. */
@@ -190,10 +303,14 @@ export function createTlb(ram: Ram): Tlb {
 
   function enter(table: number, low: number, high: number, page: number): number {
     const at = table + tlbOffset(low) >> 2, start = low & -PAGE_SIZE;
-    if (u32[at] === EMPTY && madeCount <= FEW) made[madeCount++] = at;
     u32[at] = start;
     u32[at + 1] = high;
     u32[at + 2] = RAM + page * PAGE_SIZE - start;
+    if (u32[at + 3] !== stamp) {
+      u32[at + 3] = stamp;
+      if (usedCount < KEPT_ENTRIES) used[usedCount] = at;
+      usedCount++;
+    }
     return at;
   }
 
@@ -252,6 +369,8 @@ export function createTlb(ram: Ram): Tlb {
   let storePage = 0, storeFirst = 0, storeLast = 0, storeWasPresent = false, storeHeldCode = false;
 
   function beforeTableStore(page: number, offset: number, length: number): void {
+    forgetOthers();
+    tableStores++;
     storePage = page;
     storeFirst = offset >>> entryShift;
     storeLast = offset + length - 1 >>> entryShift;
@@ -292,6 +411,7 @@ export function createTlb(ram: Ram): Tlb {
     setWatched(pages) {
       if (pages.length === 0 && watched.length === 0) return;
       watched = pages;
+      forgetOthers();
       for (const { low, high } of pages) dropPage(low, high);
     },
   };

@@ -63,8 +63,18 @@ export interface PagingContext {
  * for; the guest-physical address is in `faultLow` and `faultHigh`. */
 export const NESTED_FAULT = 0x10000, NESTED_TABLE = 0x20000;
 
+/** The regions (2 MiB, or 4 MiB of 32-bit tables) of one context whose upper levels are remembered: what the manuals call a paging-structure
+ * cache. */
+export interface RegionCache { readonly low: Int32Array; readonly high: Int32Array; readonly at: Float64Array; readonly rights: Int32Array }
+const REGIONS = 1024;
+export const createRegionCache = (): RegionCache =>
+  ({ low: new Int32Array(REGIONS).fill(-1), high: new Int32Array(REGIONS), at: new Float64Array(REGIONS), rights: new Int32Array(REGIONS) });
+
 export interface Walker {
+  /** Another context, of which nothing is known. */
   setContext(context: PagingContext): void;
+  /** A context, and what is remembered of it; `nested` for its nested tables. */
+  resume(context: PagingContext, regions: RegionCache, nested: RegionCache): void;
   /** Returns -1 and fills the fields below, or the error code of the #PF, or one with `NESTED_FAULT`. */
   walk(low: number, high: number, reason: number): number;
   faultLow: number;
@@ -92,14 +102,10 @@ const PRESENT = 1, WRITE = 2, USER = 4, ACCESSED = 0x20, DIRTY = 0x40, LARGE = 0
 const NX = 0x10, LEVEL = 0x300, LEVEL_SHIFT = 8;
 const HIGH_FRAME = 0x100000;
 
-/** The regions (2 MiB, or 4 MiB of 32-bit tables) whose upper levels are remembered: what the manuals call a paging-structure cache. */
-const REGIONS = 1024;
-
 /** `inner` walks the nested tables of the same vCPU. */
 export function createWalker(ram: Ram, tables: TableAccess, inner?: Walker): Walker {
   const { u32, flags } = ram;
-  const regionLow = new Int32Array(REGIONS).fill(-1), regionHigh = new Int32Array(REGIONS);
-  const regionAt = new Float64Array(REGIONS), regionRights = new Int32Array(REGIONS);
+  let { low: regionLow, high: regionHigh, at: regionAt, rights: regionRights } = createRegionCache();
 
   let levels = 0, root = 0, pdptes: Uint32Array = new Uint32Array(8);
   let pse = false, wp = false, smep = false, smapBlocks = false, smap = false, pke = false, pks = false, pkru = 0, pkrs = 0;
@@ -108,6 +114,18 @@ export function createWalker(ram: Ram, tables: TableAccess, inner?: Walker): Wal
   let reservedHigh = 0, isNested = false;
 
   function setContext(context: PagingContext): void {
+    adopt(context);
+    if (context.nested !== undefined) inner?.setContext(context.nested);
+    drop();
+  }
+
+  function resume(context: PagingContext, regions: RegionCache, nested: RegionCache): void {
+    adopt(context);
+    ({ low: regionLow, high: regionHigh, at: regionAt, rights: regionRights } = regions);
+    if (context.nested !== undefined) inner?.resume(context.nested, nested, nested);
+  }
+
+  function adopt(context: PagingContext): void {
     ({ levels, root, pdptes, pse, wp, smep, smap, pke, pks, pkru, pkrs, model } = context);
     wide = levels > 2;
     regionShift = wide ? 21 : 22;
@@ -118,15 +136,13 @@ export function createWalker(ram: Ram, tables: TableAccess, inner?: Walker): Wal
     // Bit 63 without NXE; bits 62:52 in legacy PAE.
     reservedHigh = (context.nxe ? 0 : 0x80000000) | (levels === 3 ? 0x7ff00000 : 0);
     isNested = context.nested !== undefined && inner !== undefined;
-    if (context.nested !== undefined) inner?.setContext(context.nested);
-    drop();
   }
 
   function drop(): void {
     regionLow.fill(-1);
   }
 
-  const result: Walker = { setContext, walk, drop, frame: 0, writable: true, user: true, faultLow: 0, faultHigh: 0 };
+  const result: Walker = { setContext, resume, walk, drop, frame: 0, writable: true, user: true, faultLow: 0, faultHigh: 0 };
 
   /** The page that a guest takes for physical, through the nested tables: every access is one of a user. */
   function nest(frame: number, offset: number, reason: number): number {

@@ -1,10 +1,11 @@
 // Which instructions and events of a nested guest go to its hypervisor instead (APM Vol. 2, 15.7 to 15.14): a row per mnemonic with the
-// exceptions that come first. `vm/run.ts` asks before it executes a system instruction, event delivery before it delivers; the answer is a
-// `GuestExit` that is thrown before anything is committed.
+// exceptions that come first. `vm/run.ts` asks before it executes a system instruction and gets the exit; ports, event delivery and task
+// switches ask in their midst, and the answer is a `GuestExit` that is thrown before anything is committed.
 import type { Instruction } from '../isa/instruction.ts';
 import { CR0, CR4, cr4Of, is64Bit, isLongMode, isProtected, isVirtual8086 } from '../cpu/controls.ts';
 import { OF, rflags } from '../cpu/flags.ts';
 import { placeOf, type Cpu } from '../cpu/state.ts';
+import type { Vmexit } from '../transitions/svm/exit.ts';
 import { Control, Event, Exit, exitOf, Intercept1, Intercept2, Intercept3 } from '../transitions/svm/vmcb.ts';
 import { recordDebugCauses } from './debug.ts';
 import { GuestExit, type Machine } from './machine.ts';
@@ -19,9 +20,7 @@ const RCX = 1;
 const nextRipOf = (machine: Machine): bigint => machine.capability.has('nrip-save') ? machine.cpu.u64[NEXT_RIP]! : 0n;
 const assists = ({ capability }: Machine): boolean => capability.has('decodeassists');
 
-function leave(machine: Machine, code: number, info1 = 0n, info2 = 0n): never {
-  throw new GuestExit({ code, info1, info2, nextRip: nextRipOf(machine) });
-}
+const leave = (machine: Machine, code: number, info1 = 0n, info2 = 0n): Vmexit => ({ code, info1, info2, nextRip: nextRipOf(machine) });
 
 // ── Exceptions that come before an intercept ──
 
@@ -102,14 +101,14 @@ const rows: Readonly<Record<string, Row>> = {
   INVPCID: { word: Control.intercept3, bit: Intercept3.INVPCID, guard: level0 },
 };
 
-/** Asked before a system instruction of a guest is executed. */
-export function interceptInstruction(machine: Machine, instruction: Instruction): void {
+/** Asked before a system instruction of a guest is executed: the exit that comes instead. */
+export function interceptInstruction(machine: Machine, instruction: Instruction): Vmexit | undefined {
   const { cpu } = machine, { mnemonic } = instruction;
   const row = rows[mnemonic];
   if (row !== undefined) {
     if (isIntercepted(cpu, row.word, row.bit) || (row.outsideLongMode === true && !isLongMode(cpu) && hasVirtualSaveLoad(cpu, machine.capability))) {
       row.guard(machine);
-      leave(machine, bases[row.word]! + row.bit, row.info1 !== undefined && assists(machine) ? row.info1(machine, instruction) : 0n);
+      return leave(machine, bases[row.word]! + row.bit, row.info1 !== undefined && assists(machine) ? row.info1(machine, instruction) : 0n);
     }
     return mnemonic === 'MWAIT' ? interceptArmedWait(machine) : undefined;
   }
@@ -119,76 +118,74 @@ export function interceptInstruction(machine: Machine, instruction: Instruction)
     case 'CLTS': return interceptControlWrite(machine, 0n, undefined);
     case 'SMSW':
       storesTable(machine);
-      if (isIntercepted(cpu, Control.interceptCr, 0)) leave(machine, Exit.CR_READ);
-      return;
+      return isIntercepted(cpu, Control.interceptCr, 0) ? leave(machine, Exit.CR_READ) : undefined;
     case 'LMSW': return interceptStatusWord(machine);
     case 'RDMSR': return interceptMsr(machine, false);
     case 'WRMSR': return interceptMsr(machine, true);
     case 'PAUSE': return interceptPause(machine);
     case 'INT3': return interceptSoftware(machine, Vector.BP);
     case 'INTO':
-      if ((rflags(cpu) & OF) !== 0) interceptSoftware(machine, Vector.OF);
+      return (rflags(cpu) & OF) !== 0 ? interceptSoftware(machine, Vector.OF) : undefined;
+    default: return undefined;
   }
 }
 
 /** MWAIT with a monitored line armed. */
-function interceptArmedWait(machine: Machine): void {
-  if (!isIntercepted(machine.cpu, Control.intercept2, Intercept2.MWAIT_CONDITIONAL)) return;
+function interceptArmedWait(machine: Machine): Vmexit | undefined {
+  if (!isIntercepted(machine.cpu, Control.intercept2, Intercept2.MWAIT_CONDITIONAL)) return undefined;
   undefinedAbove0(machine);
-  leave(machine, Exit.INTERCEPT2 + Intercept2.MWAIT_CONDITIONAL);
+  return leave(machine, Exit.INTERCEPT2 + Intercept2.MWAIT_CONDITIONAL);
 }
 
 /** #BP and #OF are intercepted as exceptions, with the instruction not done. */
-function interceptSoftware(machine: Machine, vector: number): void {
-  if (isIntercepted(machine.cpu, Control.interceptExceptions, vector)) leave(machine, Exit.EXCEPTION + vector);
-}
+const interceptSoftware = (machine: Machine, vector: number): Vmexit | undefined =>
+  isIntercepted(machine.cpu, Control.interceptExceptions, vector) ? leave(machine, Exit.EXCEPTION + vector) : undefined;
 
 // ── Control and debug registers ──
 
 /** "EXITINFO1 bit 63: the instruction was MOV CR; bits 3:0: the general register" (APM Vol. 2, 15.8.1). */
 const moveInfo = (machine: Machine, general: number): bigint => assists(machine) ? 1n << 63n | BigInt(general) : 0n;
 
-function interceptControl(machine: Machine, instruction: Instruction): void {
+function interceptControl(machine: Machine, instruction: Instruction): Vmexit | undefined {
   const { cpu } = machine, destination = operandAt(instruction, 0), source = operandAt(instruction, 1);
-  if (destination.kind !== 'register' || source.kind !== 'register') return;
+  if (destination.kind !== 'register' || source.kind !== 'register') return undefined;
   const writes = destination.file === 'control', number = writes ? destination.number : source.number;
-  if (number !== 0 && number !== 2 && number !== 3 && number !== 4 && number !== 8) return;
+  if (number !== 0 && number !== 2 && number !== 3 && number !== 4 && number !== 8) return undefined;
   requirePrivilege0(cpu);
-  if (!writes) {
-    if (isIntercepted(cpu, Control.interceptCr, number)) leave(machine, Exit.CR_READ + number, moveInfo(machine, destination.number));
-  } else if (number === 0) interceptControlWrite(machine, moveInfo(machine, source.number), cpu.general(source.number));
-  else if (isIntercepted(cpu, Control.interceptCr, 16 + number)) leave(machine, Exit.CR_WRITE + number, moveInfo(machine, source.number));
+  if (writes && number === 0) return interceptControlWrite(machine, moveInfo(machine, source.number), cpu.general(source.number));
+  if (!isIntercepted(cpu, Control.interceptCr, writes ? 16 + number : number)) return undefined;
+  return leave(machine, (writes ? Exit.CR_WRITE : Exit.CR_READ) + number, moveInfo(machine, writes ? source.number : destination.number));
 }
 
 /** CR0: every write, or those that change more than TS and MP (the selective intercept). `value` is undefined for CLTS. */
-function interceptControlWrite(machine: Machine, info1: bigint, value: bigint | undefined): void {
+function interceptControlWrite(machine: Machine, info1: bigint, value: bigint | undefined): Vmexit | undefined {
   const { cpu } = machine;
   requirePrivilege0(cpu);
-  if (isIntercepted(cpu, Control.interceptCr, 16)) leave(machine, Exit.CR_WRITE, info1);
-  if (value === undefined || !isIntercepted(cpu, Control.intercept1, Intercept1.CR0_SEL_WRITE)) return;
-  if (((value ^ BigInt(cpu.cr0)) & ~BigInt(CR0.TS | CR0.MP)) !== 0n) leave(machine, exitOf.CR0_SEL_WRITE, info1);
+  if (isIntercepted(cpu, Control.interceptCr, 16)) return leave(machine, Exit.CR_WRITE, info1);
+  if (value === undefined || !isIntercepted(cpu, Control.intercept1, Intercept1.CR0_SEL_WRITE)) return undefined;
+  return ((value ^ BigInt(cpu.cr0)) & ~BigInt(CR0.TS | CR0.MP)) !== 0n ? leave(machine, exitOf.CR0_SEL_WRITE, info1) : undefined;
 }
 
-function interceptStatusWord(machine: Machine): void {
+function interceptStatusWord(machine: Machine): Vmexit | undefined {
   const { cpu } = machine;
-  if (!isIntercepted(cpu, Control.interceptCr, 16) && !isIntercepted(cpu, Control.intercept1, Intercept1.CR0_SEL_WRITE)) return;
+  if (!isIntercepted(cpu, Control.interceptCr, 16) && !isIntercepted(cpu, Control.intercept1, Intercept1.CR0_SEL_WRITE)) return undefined;
   requirePrivilege0(cpu);
   // For LMSW the selective intercept is not selective (APM Vol. 2, 15.9).
-  leave(machine, isIntercepted(cpu, Control.interceptCr, 16) ? Exit.CR_WRITE : exitOf.CR0_SEL_WRITE);
+  return leave(machine, isIntercepted(cpu, Control.interceptCr, 16) ? Exit.CR_WRITE : exitOf.CR0_SEL_WRITE);
 }
 
-function interceptDebug(machine: Machine, instruction: Instruction): void {
+function interceptDebug(machine: Machine, instruction: Instruction): Vmexit | undefined {
   const { cpu } = machine, destination = operandAt(instruction, 0), source = operandAt(instruction, 1);
-  if (destination.kind !== 'register' || source.kind !== 'register') return;
+  if (destination.kind !== 'register' || source.kind !== 'register') return undefined;
   const writes = destination.file === 'debug', register = writes ? destination.number : source.number;
-  if (register > 7) return;
+  if (register > 7) return undefined;
   const number = register, general = writes ? source.number : destination.number;
-  if (!isIntercepted(cpu, Control.interceptDr, writes ? 16 + number : number)) return;
+  if (!isIntercepted(cpu, Control.interceptDr, writes ? 16 + number : number)) return undefined;
   if ((number === 4 || number === 5) && (cr4Of(cpu) & CR4.DE) !== 0) throw invalidOpcode();
   requirePrivilege0(cpu);
   // A general-detect exception comes first: the instruction itself raises it.
-  if ((cpu.dr7 & 0x2000n) !== 0n) return;
-  leave(machine, (writes ? Exit.DR_WRITE : Exit.DR_READ) + number, assists(machine) ? BigInt(general) : 0n);
+  if ((cpu.dr7 & 0x2000n) !== 0n) return undefined;
+  return leave(machine, (writes ? Exit.DR_WRITE : Exit.DR_READ) + number, assists(machine) ? BigInt(general) : 0n);
 }
 
 // ── MSRs and ports ──
@@ -204,14 +201,14 @@ function placeInMsrMap(index: number): number | undefined {
 const byteAt = ({ memory }: Machine, physical: number): number => memory.readPhysical32(physical - physical % 4) >>> 8 * (physical % 4) & 0xff;
 const mapAt = (cpu: Cpu, offset: number): number => Number(control64Of(cpu, offset) & 0xffffffffff000n);
 
-function interceptMsr(machine: Machine, write: boolean): void {
+function interceptMsr(machine: Machine, write: boolean): Vmexit | undefined {
   const { cpu } = machine;
   requirePrivilege0(cpu);
-  if (!isIntercepted(cpu, Control.intercept1, Intercept1.MSR)) return;
+  if (!isIntercepted(cpu, Control.intercept1, Intercept1.MSR)) return undefined;
   const place = placeInMsrMap(Number(readRegister(cpu, RCX, 32)));
   const bit = place === undefined ? 0 : place + (write ? 1 : 0);
-  if (place !== undefined && (byteAt(machine, mapAt(cpu, Control.msrpm) + (bit >>> 3)) >>> (bit & 7) & 1) === 0) return;
-  leave(machine, exitOf.MSR, write ? 1n : 0n);
+  if (place !== undefined && (byteAt(machine, mapAt(cpu, Control.msrpm) + (bit >>> 3)) >>> (bit & 7) & 1) === 0) return undefined;
+  return leave(machine, exitOf.MSR, write ? 1n : 0n);
 }
 
 /** Asked by the port instructions when IOPL and the TSS have let them pass. `string`: INS or OUTS. */
@@ -237,9 +234,9 @@ export function interceptPort(machine: Machine, instruction: Instruction, port: 
 const FILTER_STARTED = 0x18, FILTER_COUNT = 0x1c, FILTER_TIME = 0x20;
 
 /** The first PAUSEs of a guest pass, and start to count again after a while without one (APM Vol. 2, 15.14.4). */
-function interceptPause(machine: Machine): void {
+function interceptPause(machine: Machine): Vmexit | undefined {
   const { cpu, capability } = machine;
-  if (!isIntercepted(cpu, Control.intercept1, Intercept1.PAUSE)) return;
+  if (!isIntercepted(cpu, Control.intercept1, Intercept1.PAUSE)) return undefined;
   const settings = controlOf(cpu, Control.pauseThreshold), threshold = settings & 0xffff, count = settings >>> 16;
   if (count !== 0 && capability.has('pause-filter')) {
     const time = Number(machine.tsc() & 0xffffffffn), isLate = threshold !== 0 && capability.has('pfthreshold') && (time - controlOf(cpu, FILTER_TIME) >>> 0) > threshold;
@@ -247,10 +244,10 @@ function interceptPause(machine: Machine): void {
     setControl(cpu, FILTER_STARTED, 1);
     setControl(cpu, FILTER_TIME, time);
     setControl(cpu, FILTER_COUNT, --left);
-    if (left >= 0) return;
+    if (left >= 0) return undefined;
     setControl(cpu, FILTER_COUNT, count);
   }
-  leave(machine, exitOf.PAUSE);
+  return leave(machine, exitOf.PAUSE);
 }
 
 // ── Events ──

@@ -243,35 +243,38 @@ export function createRunner(parts: RunnerParts): Runner {
     };
   }
 
+  let changed = false;
+  function note(index: number, value: number): void {
+    if (seen[index] !== value >>> 0) changed = true;
+    seen[index] = value;
+  }
   /** The words that a context is made of, except RFLAGS.AC: true when one differs from last time. */
   function contextChanged(): boolean {
-    let changed = false;
-    const put = (index: number, value: number): void => {
-      if (seen[index] !== value >>> 0) changed = true;
-      seen[index] = value;
-    };
-    put(0, u32[CR0_WORD]! & (CR0.PG | CR0.WP));
+    changed = false;
+    note(0, u32[CR0_WORD]! & (CR0.PG | CR0.WP));
     const nested = isNested();
-    put(1, u32[CR3_WORD]! & (nested ? ~0x1f : ~0xfff));
-    put(2, u32[CR3_WORD + 1]! & 0xfffff);
-    put(3, u32[CR4_WORD]! & (CR4.PSE | CR4.PAE | CR4.LA57 | CR4.SMEP | CR4.SMAP | CR4.PKE | CR4.PKS));
-    put(4, u32[EFER_WORD]! & (EFER.LMA | EFER.NXE));
-    put(5, u32[PKRU]!);
+    note(1, u32[CR3_WORD]! & (nested ? ~0x1f : ~0xfff));
+    note(2, u32[CR3_WORD + 1]! & 0xfffff);
+    note(3, u32[CR4_WORD]! & (CR4.PSE | CR4.PAE | CR4.LA57 | CR4.SMEP | CR4.SMAP | CR4.PKE | CR4.PKS));
+    note(4, u32[EFER_WORD]! & (EFER.LMA | EFER.NXE));
+    note(5, u32[PKRU]!);
     const pae = (seen[0]! & CR0.PG) !== 0 && (seen[3]! & CR4.PAE) !== 0 && (seen[4]! & EFER.LMA) === 0;
-    for (let index = 0; index < 8; index++) put(6 + index, pae ? u32[PDPTES + index]! : 0);
-    put(14, u32[SMM]! !== 0 ? 1 : 0);
-    put(15, nested ? controlOf(cpu, Control.nestedCr3) & ~0x1f | 1 : 0);
-    put(16, nested ? controlOf(cpu, Control.nestedCr3 + 4) : 0);
-    put(17, nested ? hostWord(Save.cr4) : 0);
-    put(18, nested ? hostWord(Save.efer) : 0);
-    put(19, u32[PKRS]!);
+    for (let index = 0; index < 8; index++) note(6 + index, pae ? u32[PDPTES + index]! : 0);
+    note(14, u32[SMM]! !== 0 ? 1 : 0);
+    note(15, nested ? controlOf(cpu, Control.nestedCr3) & ~0x1f | 1 : 0);
+    note(16, nested ? controlOf(cpu, Control.nestedCr3 + 4) : 0);
+    note(17, nested ? hostWord(Save.cr4) : 0);
+    note(18, nested ? hostWord(Save.efer) : 0);
+    note(19, u32[PKRS]!);
     return changed;
   }
 
   function flushTlb(): void {
     if (!contextChanged()) return;
     ram.selectSpace(u32[SMM] === 0 ? NORMAL_SPACE : SMM_SPACE);
-    tlb.setContext(pagingContext());
+    const paging = pagingContext();
+    // Pointers of nested PAE tables are read from memory now, and follow from nothing that is compared.
+    tlb.setContext(paging, paging.nested?.levels === 3 ? undefined : seen);
     seenAc = u32[FLAGS]! & AC;
     touched = true;
     engine.flushAddresses();
@@ -298,6 +301,7 @@ export function createRunner(parts: RunnerParts): Runner {
 
   function refresh(): void {
     seen.fill(0xffffffff);
+    tlb.dropAll();
     switched();
   }
 
@@ -356,6 +360,16 @@ export function createRunner(parts: RunnerParts): Runner {
     }
   }
 
+  let lastChecks: readonly CheckResult[] = [], lastFailed: readonly string[] = [];
+  /** A hypervisor that enters the same guest again gets the same answers. */
+  function failedOf(checks: readonly CheckResult[]): readonly string[] {
+    if (checks !== lastChecks) {
+      lastChecks = checks;
+      lastFailed = checks.filter(({ passed }) => !passed).map(({ id }) => id);
+    }
+    return lastFailed;
+  }
+
   /** What a transition leaves behind: its states and copies of memory are gone. */
   type Result = Pick<TransitionOutcome, 'fault' | 'stop' | 'inject'>;
 
@@ -372,7 +386,7 @@ export function createRunner(parts: RunnerParts): Runner {
       return outcome;
     });
     copied = 0;
-    const failed = checks.filter(({ passed }) => !passed).map(({ id }) => id);
+    const failed = failedOf(checks);
     parts.onTransition({ kind, detail: { level, smm, ...detail, ...(failed.length === 0 ? {} : { failed }) }, checks });
     return { fault, stop, inject };
   }
@@ -529,7 +543,13 @@ export function createRunner(parts: RunnerParts): Runner {
     touched = false;
     let done: Done;
     try {
-      if (u32[GUEST_MODE] !== 0) interceptInstruction(machine, instruction);
+      if (u32[GUEST_MODE] !== 0) {
+        const exit = interceptInstruction(machine, instruction);
+        if (exit !== undefined) {
+          leaving = exit;
+          return Done.fault;
+        }
+      }
       if (way === 'rsm' && u32[SMM] !== 0) return resume();
       done = way === 'vmrun' ? enter(instruction) : execute(machine, instruction);
     } catch (thrown) {

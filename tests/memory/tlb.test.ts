@@ -36,6 +36,7 @@ test.each([2, 4])('with %i levels no entry is ever stale', (levels) => {
     for (let index = 0; index < 4; index++) setEntry(3, index, 0x1000 * (4 + index % 3) | 7);
   } else for (let index = 0; index < 4; index++) setEntry(1, index, 0x1000 * (4 + index % 3) | 7);
   for (let table = 4; table < 7; table++) for (let index = 0; index < 16; index++) setEntry(table, index, frame() << 12 | 7 - random(2) * 2 - random(2) * 4);
+  const contexts = Array.from({ length: 10 }, (_, number) => ({ key: Uint32Array.of(number), context: { ...context, wp: number % 2 === 0, nxe: number % 3 === 0, smap: number % 4 < 2 } }));
   tlb.setContext(context);
 
   const span = wide ? 0x200000 : 0x400000;
@@ -74,6 +75,11 @@ test.each([2, 4])('with %i levels no entry is ever stale', (levels) => {
       else if (page === (wide ? 3 : 1) && index < 4) setEntry(page, index, 0x1000 * (4 + random(3)) | 7 & (random(2) === 0 ? 5 : 7));
       if (tracked) tlb.afterTableStore();
     } else if (choice === 18 && random(6) === 0) tlb.dropAll();
+    else if (choice === 18 && random(2) === 0) {
+      const next = contexts[random(random(4) === 0 ? 10 : 4)]!;
+      context = { ...next.context, ac: random(2) === 0 };
+      tlb.setContext(context, random(8) === 0 ? undefined : next.key);
+    }
     else if (choice === 18) tlb.markCode(8 + random(PAGES - 8), random(60) * 64, 16);
     else if (random(4) === 0) {
       context = { ...context, ac: !context.ac };

@@ -56,25 +56,29 @@ export function leaveGuest(before: VcpuState, exit: Vmexit, { memory, capability
   return { after: after.with({ pdpte0: pdpte0!, pdpte1: pdpte1!, pdpte2: pdpte2!, pdpte3: pdpte3! }), writes, checks: [], flush: 'all', detail };
 }
 
+function put(vmcb: Uint32Array, at: number, low: number, high = 0): void {
+  vmcb[at >> 2] = low;
+  vmcb[(at >> 2) + 1] = high;
+}
+function wide(vmcb: Uint32Array, at: number, value: bigint): void {
+  if (value === 0n) put(vmcb, at, 0);
+  else put(vmcb, at, Number(value & 0xffffffffn), Number(value >> 32n & 0xffffffffn));
+}
+
 function writeGuest(before: VcpuState, exit: Vmexit, vmcb: Uint32Array, capability: Capabilities, nestedPaging: boolean): void {
   const { words } = before, save = SAVE >> 2;
   saveWorld(words, vmcb, save);
   saveGuestOnly(words, vmcb, save);
-  const put = (at: number, low: number, high = 0): void => {
-    vmcb[at >> 2] = low;
-    vmcb[(at >> 2) + 1] = high;
-  };
-  const wide = (at: number, value: bigint): void => put(at, Number(value & 0xffffffffn), Number(value >> 32n & 0xffffffffn));
-  put(SAVE + Save.rflags, rflagsOf(before));
-  if (nestedPaging) wide(SAVE + Save.pat, before.pat);
+  put(vmcb, SAVE + Save.rflags, rflagsOf(before));
+  if (nestedPaging) wide(vmcb, SAVE + Save.pat, before.pat);
   vmcb[Control.interrupt >> 2] = words[NESTED_WORD + (Control.interrupt >> 2)]!;
-  put(Control.interruptState, (before.interruptShadow !== 0 ? InterruptState.shadow : 0));
-  put(Control.exitCode, exit.code, exit.code < 0 ? -1 : 0);
-  wide(Control.exitInfo1, exit.info1);
-  wide(Control.exitInfo2, exit.info2);
-  put(Control.exitInterrupt, exit.event ?? 0, exit.eventError ?? 0);
+  put(vmcb, Control.interruptState, (before.interruptShadow !== 0 ? InterruptState.shadow : 0));
+  put(vmcb, Control.exitCode, exit.code, exit.code < 0 ? -1 : 0);
+  wide(vmcb, Control.exitInfo1, exit.info1);
+  wide(vmcb, Control.exitInfo2, exit.info2);
+  put(vmcb, Control.exitInterrupt, exit.event ?? 0, exit.eventError ?? 0);
   endEvent(vmcb, capability);
-  wide(Control.nextRip, exit.nextRip);
+  wide(vmcb, Control.nextRip, exit.nextRip);
   vmcb[Control.instructionLength >> 2] = 0;
 }
 
