@@ -5,7 +5,7 @@ import type { Regs, KvmSegment, Sregs, Vcpu, VcpuExit, Vm } from '../kvm/api.ts'
 import { ACPI_AT, acpiTables, PM_TIMER } from './acpi.ts';
 import { DEBUG_EXIT_PORT, DEBUG_EXIT_PORTS, exitStatus } from './debug-exit.ts';
 import { createFwCfg, FW_CFG_DATA, FW_CFG_SELECTOR, type FwCfgState } from './fw-cfg.ts';
-import { bootInformation, BOOT_MAGIC, readImage, type Segment } from './multiboot.ts';
+import { bootInformation, BOOT_MAGIC, readImage, VIDEO_WINDOW, VIDEO_WINDOW_END, type Segment } from './multiboot.ts';
 import { createRtc, RTC_DATA, RTC_INDEX, type RtcState } from './rtc.ts';
 import { createSmiPorts, type SmiState } from './smi.ts';
 import {
@@ -73,7 +73,6 @@ const LEGACY_END = 0x100000;
 /** RAM ends here, or goes on at 4 GiB: the space between belongs to devices. */
 const HOLE = 3 * 2 ** 30;
 const ABOVE_HOLE = 2 ** 32;
-const SMRAM = 0xa0000, SMRAM_END = 0xc0000;
 /** Slots of the address space that system-management mode sees. */
 const IN_SMM = 0x10000;
 /** The clock of the ACPI timer in Hz. */
@@ -88,8 +87,8 @@ export function createBoard(vm: Vm, options: BoardOptions): Board {
     if (size > 0) vm.setUserMemoryRegion({ slot, flags: 0, guestPhysical, size, ramOffset });
   };
   // The RAM behind the legacy video window is SMRAM (ASEG): there in system-management mode, a hole outside.
-  map(0, 0, Math.min(lowRam, SMRAM), 0);
-  map(2, SMRAM_END, lowRam - SMRAM_END, SMRAM_END);
+  map(0, 0, Math.min(lowRam, VIDEO_WINDOW), 0);
+  map(2, VIDEO_WINDOW_END, lowRam - VIDEO_WINDOW_END, VIDEO_WINDOW_END);
   map(1, ABOVE_HOLE, highRam, lowRam);
   map(IN_SMM, 0, lowRam, 0);
   map(IN_SMM | 1, ABOVE_HOLE, highRam, lowRam);

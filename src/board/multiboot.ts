@@ -26,6 +26,9 @@ export interface Image {
   readonly segments: readonly Segment[];
 }
 
+/** The legacy video window, where a guest has no RAM. */
+export const VIDEO_WINDOW = 0xa0000, VIDEO_WINDOW_END = 0xc0000;
+
 const MAGIC = 0x1badb002;
 /** The header lies in the first 8 KiB of the file (Multiboot 0.6.96, 3.1). */
 const SEARCH_BYTES = 8192;
@@ -97,6 +100,9 @@ function readSegment(file: Uint8Array, view: DataView, at: number, ramBytes: num
     const need = Math.ceil((guestPhysical + memorySize) / 2 ** 20);
     throw new ImageError('too-big', `The image needs memory up to ${need} MiB, and the machine has ${Math.floor(ramBytes / 2 ** 20)} MiB.`, `Give it more: --memory ${need + 1}M.`);
   }
+  if (memorySize > 0 && guestPhysical < VIDEO_WINDOW_END && guestPhysical + memorySize > VIDEO_WINDOW) {
+    throw new ImageError('unsupported', 'A segment of the image reaches into the legacy video window (0xa0000 to 0xbffff), where there is no RAM.', 'Link it to 1 MiB or above.');
+  }
   return { guestPhysical, bytes: file.subarray(offset, offset + fileSize), memorySize };
 }
 
@@ -104,7 +110,7 @@ export interface Placed { readonly guestPhysical: number; readonly bytes: Uint8A
 
 /** Where the information block lies unless the image is there: the top of conventional memory, which no guest expects to be free. */
 const INFO_AT = 0x9e000;
-const INFO_END = 0xa0000;
+const INFO_END = VIDEO_WINDOW;
 const MODULE_LIMIT = 0xffffffff;
 const pageUp = (address: number): number => Math.ceil(address / 4096) * 4096;
 

@@ -86,6 +86,7 @@ describe('an image that cannot be loaded', () => {
     ['has a wrong multiboot checksum', 'no-multiboot', (view) => view.setUint32(0x68, 0, true)],
     ['asks for the unknown', 'unsupported', (view) => { view.setUint32(0x64, 0x8000, true); view.setUint32(0x68, -0x1badb002 - 0x8000, true); }],
     ['needs too much memory', 'too-big', (view) => view.setUint32(52 + 20, 0xfff00000, true)],
+    ['lies in the video window', 'unsupported', (view) => view.setUint32(52 + 12, 0xb0000, true)],
     ['lies at the top of the address space', 'too-big', (view) => view.setUint32(52 + 12, 0xfffff000, true)],
     ['has a segment outside the file', 'malformed', (view) => view.setUint32(52 + 4, 0xfffffff0, true)],
     ['has more in the file than in memory', 'malformed', (view) => view.setUint32(52 + 20, 1, true)],
