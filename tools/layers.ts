@@ -18,7 +18,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   'src/memory': { imports: ['src/isa', 'src/cpu'] },
   'src/system': {
     imports: ['src/isa', 'src/cpu', 'src/memory', 'src/model', 'src/transitions',
-      'src/semantics/x87/number', 'src/semantics/x87/arithmetic', 'src/semantics/x87/convert', 'src/semantics/x87/transcendental', 'src/semantics/x87/halves', 'src/semantics/x87/halves'],
+      'src/semantics/x87/number', 'src/semantics/x87/arithmetic', 'src/semantics/x87/convert', 'src/semantics/x87/transcendental', 'src/semantics/x87/halves'],
   },
   'src/transitions': { imports: ['src/isa', 'src/cpu', 'src/memory', 'src/model'] },
   'src/wasm': { imports: ['src/isa', 'src/semantics', 'src/memory', 'src/cpu'] },
