@@ -4,7 +4,7 @@ import { formatPosition } from '../../journal/position.ts';
 import type { MachineHeader } from '../../journal/header.ts';
 import { createKvm } from '../kvm/system.ts';
 import type { Tier } from '../kvm/api.ts';
-import { resolveModel } from '../model/models.ts';
+import { resolveModel, shortSpec } from '../model/models.ts';
 import type { EventDifference } from '../migrate/lockstep.ts';
 import { migrate, type Doing, type FirstDifference, type MigrationVerdict } from '../migrate/migrate.ts';
 import type { Difference } from '../replay/difference.ts';
@@ -16,6 +16,7 @@ import { writeOutput } from '../host/terminal.ts';
 import { UsageError } from './arguments.ts';
 import { behaviourOptions, chosenBehaviours } from './behaviour-options.ts';
 import { Exit, type Command, type Input } from './command.ts';
+import { cpuOf } from './cpu.ts';
 import { fieldsText } from './event-text.ts';
 import { createProgress } from './progress.ts';
 import { checkText, contrastText, deliveryText, instructionText, placeText, sourcesOf, transitionText } from './reasons.ts';
@@ -25,7 +26,8 @@ type Row = readonly [string, string];
 
 /** Where the run goes: a model of its own, or the recorded one with changes (`-smep`). */
 function targetOf({ header }: Journal, input: Input): MachineHeader {
-  const to = input.option('--to'), behaviours = chosenBehaviours(input, header.behaviours);
+  const dump = input.option('--to-dump'), to = cpuOf({ option: (name) => name === '--cpu' ? input.option('--to') : dump });
+  const behaviours = chosenBehaviours(input, header.behaviours);
   if (to === undefined && input.option('--profile') === undefined && input.all('--behaviour').length === 0) {
     throw new UsageError('retro migrate needs to know where to.', 'Add --to MODEL, --profile NAME or --behaviour ID=VALUE.');
   }
@@ -89,7 +91,7 @@ async function hiddenText(hidden: FirstDifference, several: boolean): Promise<st
 async function show(verdict: MigrationVerdict, journal: Journal, target: MachineHeader): Promise<void> {
   const several = journal.header.cpuCount > 1;
   const behaviours = (of: Readonly<Record<string, string>>): string => Object.entries(of).map(([id, value]) => ` ${id}=${value}`).join('');
-  const sides: Row[] = [['recorded', `${journal.header.model}${behaviours(journal.header.behaviours)}`], ['target', `${target.model}${behaviours(target.behaviours)}`]];
+  const sides: Row[] = [['recorded', `${shortSpec(journal.header.model)}${behaviours(journal.header.behaviours)}`], ['target', `${shortSpec(target.model)}${behaviours(target.behaviours)}`]];
   if (verdict.verdict === 'broken') return;
   if (verdict.verdict === 'identical') {
     const { by, asked, otherwise, hidden, cut } = verdict;
@@ -142,6 +144,7 @@ export const command: Command = {
   about: 'Tells whether the guest of a recording would have noticed another CPU, or another hypervisor. What the run asked of its CPU is put to the target: if every answer is the same, the verdict is identical by footprint, without a replay. Otherwise both are run side by side with the recorded inputs, and the first difference is shown: the instruction, what each side does, the consistency check and the capability that decided. The first difference may be a CPUID instruction that reads another value.',
   options: [
     { name: '--to', value: 'MODEL', help: 'the other CPU; beginning with + or -, the recorded one with changes: --to -smep,+la57' },
+    { name: '--to-dump', value: 'FILE', help: 'the other CPU from a raw CPUID dump, as record --cpu-dump takes it' },
     ...behaviourOptions,
     { name: '--tier', value: 'TIER', choices: ['auto', 'interpreter', 'translator', 'reference'], help: 'how instructions are run; the result is the same' },
     { name: '--json', help: 'print JSON' },

@@ -28,6 +28,7 @@ async function replayAll(journal: Journal, tier: Tier, input: Input): Promise<nu
     writeError(list([
       ['verdict', verdictText(verdict)],
       ...divergenceRows(verdict),
+      ...verdict.kind === 'diverged' && (input.has('--profile') || input.has('--behaviour')) ? [['look', 'retro migrate, with the same options, names the instruction and what decided']] as const : [],
       ...verdict.kind === 'identical' ? [['instructions', `${grouped(verdict.instructions)} in ${duration(ms)}, ${mips(verdict.instructions, ms)} MIPS`],
         ['events', grouped(verdict.events)]] as const : [],
     ]));

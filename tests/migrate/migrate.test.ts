@@ -2,12 +2,14 @@
 // that decided are named. The guest is `programs/inject.S`: a letter on the serial port is a VMRUN with an event.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { of } from 'rxjs';
+import { lastValueFrom, of } from 'rxjs';
 import { describe, expect, test } from 'vitest';
 import { openJournal, type Journal } from '../../journal/store.ts';
 import { createKvm } from '../../src/kvm/system.ts';
 import type { Tier } from '../../src/kvm/api.ts';
+import { behaviourRows } from '../../src/model/behaviours.ts';
 import { migrate, type MigrationVerdict } from '../../src/migrate/migrate.ts';
+import { replay } from '../../src/replay/replay.ts';
 import { seek } from '../../src/replay/seek.ts';
 import { temporaryFolder } from '../journal/sample.ts';
 import { all, machine, recordFake } from '../replay/recording.ts';
@@ -70,6 +72,24 @@ describe('GIF behind a VMRUN that fails', () => {
   });
   test('does not matter to one whose VMRUNs pass', async () => {
     expect(await to(await recorded('gb'), kept)).toMatchObject({ verdict: 'identical', by: 'footprint' });
+  });
+});
+
+describe('every value of every behaviour, one at a time', () => {
+  const values = Object.entries(behaviourRows).flatMap(([id, row]) => Object.keys(row.values).filter((value) => value !== row.default).map((value) => [id, value] as const));
+  test('is judged as a replay judges it, and is named where it decides', async () => {
+    const journal = await recorded('', MODEL, 'svm-kvm');
+    const verdicts: Record<string, string> = {};
+    for (const [id, value] of values) {
+      const behaviours = { [id]: value }, verdict = await to(journal, { behaviours });
+      verdicts[`${id}=${value}`] = verdict.verdict === 'identical' ? verdict.by : verdict.verdict === 'diverged' ? verdict.first.because.map(({ capability }) => capability).join(' ') : verdict.verdict;
+      const step = await lastValueFrom(replay(journal, { kvm, tier: 'interpreter', behaviours }));
+      expect([id, step.kind === 'verdict' && step.verdict.kind]).toEqual([id, verdict.verdict]);
+    }
+    const named = Object.entries(verdicts).filter(([, by]) => by.includes('.'));
+    expect(named.map(([choice, by]) => [choice.split('=')[0], by])).toEqual(named.map(([, by]) => [by, by]));
+    expect(named.length).toBeGreaterThan(6);
+    expect(verdicts).toMatchObject({ 'nsvm.np-enable-check=checked': 'footprint', 'nsvm.eventinj-vectors=unchecked': 'replay', 'nsvm.svme-clear=leaves-guest': 'nsvm.svme-clear' });
   });
 });
 
