@@ -6,6 +6,7 @@ import { placeOf, placeOfArea } from '../cpu/state.ts';
 import type { Expr, FloatExpr, FloatWord } from '../semantics/expr.ts';
 import { I32, I64, Op, V128, type Code, type ValueType } from './encode.ts';
 import { Simd, type Emitter } from './emit.ts';
+import { FUSED, isFused } from './fused.ts';
 
 /** Where the arguments of the exact reading stand, 16 bytes each, and behind them its result. */
 export const FLOAT_ARGUMENTS = placeOfArea('slowValue'), FLOAT_RESULT = FLOAT_ARGUMENTS + 48;
@@ -47,7 +48,7 @@ const SMALLEST_SINGLE = 0x3810000000000000n, LARGEST_SINGLE = 0x47efffffe0000000
 export interface FloatLocals { readonly result: number; readonly flags: number }
 
 /** Whether the processor's own arithmetic is of any use to a word. */
-export const hasFastPath = (word: FloatWord): boolean => !/^(fused|toHalf|half)/.test(word);
+export const hasFastPath = (word: FloatWord): boolean => !/^(toHalf|half)/.test(word);
 
 /** Evaluates a float node into a local. `leave`: what to do instead of the exact reading. */
 export function emitFloat(emitter: Emitter, node: FloatExpr, leave: (() => void) | undefined): FloatLocals {
@@ -57,6 +58,10 @@ export function emitFloat(emitter: Emitter, node: FloatExpr, leave: (() => void)
   const flags = emitter.temporary(I32);
   if (!hasFastPath(node.word)) {
     callExact(emitter, node, args, result, flags);
+    return { result, flags };
+  }
+  if (isFused(node.word)) {
+    emitFusedCall(emitter, node, args, result, flags, leave);
     return { result, flags };
   }
   const fast = new FastPath(code, (type) => emitter.temporary(type), node.word, node.format, node.width, args);
@@ -80,6 +85,26 @@ export function emitFloat(emitter: Emitter, node: FloatExpr, leave: (() => void)
   if (fast.rounds) code.end();
   code.end();
   return { result, flags };
+}
+
+function emitFusedCall(
+  emitter: Emitter, node: FloatExpr, args: readonly number[], result: number, flags: number, leave: (() => void) | undefined,
+): void {
+  const { code } = emitter, trusted = emitter.temporary(I32);
+  for (const local of args) code.get(local);
+  code.i32(emitter.functions.fusedSlot(node.word, node.format, node.width < 128));
+  code.callIndirect(emitter.module.type(...FUSED));
+  code.set(trusted);
+  if (node.width < 128) code.simd(node.width === 64 ? Simd.extract64 : Simd.extract32, 0);
+  code.set(result);
+  code.i32(0);
+  code.set(flags);
+  code.get(trusted);
+  code.op(Op.i32Eqz);
+  code.if();
+  if (leave) leave();
+  else callExact(emitter, node, args, result, flags);
+  code.end();
 }
 
 /** The type of a second look: both operands and the result; what a word does not have is any vector. */

@@ -5,8 +5,9 @@ import { placeOf } from '../cpu/state.ts';
 import { functions as named } from '../semantics/functions.ts';
 import { applyFloat } from '../semantics/softfloat.ts';
 import { foldBinary } from './fold.ts';
-import { I32, I64, Module, type ValueType } from './encode.ts';
+import { I32, I64, Module, type Code, type ValueType } from './encode.ts';
 import type { Functions } from './emit.ts';
+import { emitFused, FUSED } from './fused.ts';
 import { emitSecondLook, FLOAT_ARGUMENTS, FLOAT_RESULT, SECOND_LOOK } from './float.ts';
 
 const divisions: ReadonlySet<string> = new Set<BinaryWord>(['divide', 'remainder', 'divideSigned', 'remainderSigned']);
@@ -16,6 +17,20 @@ const typesOf = (width: number): ValueType[] => (width <= 32 ? [I32] : width ===
 /** `allocate` gives a free slot of the table; `memory` is where floating point has its arguments. */
 export function createFunctions(table: WebAssembly.Table, memory: WebAssembly.Memory, allocate: () => number): Functions {
   const slots = new Map<string, number>(), view = new DataView(memory.buffer);
+  /** A function in WebAssembly, made when it is first asked for. */
+  const slotOf = (key: string, type: readonly [readonly ValueType[], readonly ValueType[]], emit: (code: Code) => void): number => {
+    let slot = slots.get(key);
+    if (slot !== undefined) return slot;
+    slot = allocate();
+    slots.set(key, slot);
+    const module = new Module();
+    module.importMemory('core', 'memory');
+    const { code, index } = module.function(module.type(...type));
+    emit(code);
+    module.export('run', index);
+    table.set(slot, new WebAssembly.Instance(new WebAssembly.Module(module.finish()), { core: { memory } }).exports['run']);
+    return slot;
+  };
   return {
     floatSlot(word, format, width, argumentWidths) {
       const key = `${word}/${format}/${width}/${argumentWidths.join()}`;
@@ -34,20 +49,8 @@ export function createFunctions(table: WebAssembly.Table, memory: WebAssembly.Me
       }, [], 32));
       return slot;
     },
-    secondLookSlot(word, format) {
-      const key = `${word}/${format}/look`;
-      let slot = slots.get(key);
-      if (slot !== undefined) return slot;
-      slot = allocate();
-      slots.set(key, slot);
-      const module = new Module();
-      module.importMemory('core', 'memory');
-      const { code, index } = module.function(module.type(...SECOND_LOOK));
-      emitSecondLook(code, word, format);
-      module.export('look', index);
-      table.set(slot, new WebAssembly.Instance(new WebAssembly.Module(module.finish()), { core: { memory } }).exports['look']);
-      return slot;
-    },
+    secondLookSlot: (word, format) => slotOf(`${word}/${format}/look`, SECOND_LOOK, (code) => { emitSecondLook(code, word, format); }),
+    fusedSlot: (word, format, isScalar) => slotOf(`${word}/${format}/${isScalar}`, FUSED, (code) => { emitFused(code, word, format, isScalar); }),
     slot(name, argumentWidths, width) {
       const key = `${name}/${argumentWidths.join()}/${width}`;
       let slot = slots.get(key);

@@ -58,13 +58,15 @@ function build(exprs: readonly FloatExpr[], memory: WebAssembly.Memory): (() => 
 
 const binaryWords: readonly FloatWord[] = ['add', 'subtract', 'addSubtract', 'multiply', 'divide', 'minimum', 'maximum', 'equal', 'less', 'lessOrEqual', 'unordered',
   'notEqual', 'notLess', 'notLessOrEqual', 'ordered'];
+const fusedWords: readonly FloatWord[] = ['fusedAdd', 'fusedSubtract', 'fusedNegativeAdd', 'fusedNegativeSubtract', 'fusedAddOdd', 'fusedAddEven'];
 const roundings = (['Nearest', 'Down', 'Up', 'Zero', 'Current'] as const).flatMap((mode): FloatWord[] => [`round${mode}`, `round${mode}Quietly`]);
 const everything: readonly FloatExpr[] = ([32, 64] as const).flatMap((format) => {
   const all = (word: FloatWord, widths: readonly (readonly [result: Width, source: Width])[], count = 1): FloatExpr[] =>
     widths.map(([width, source]) => float(word, format, width, ...Array.from({ length: count }, (_, index) => operand(index, source))));
   const same = [[format, format], [128, 128]] as const, other = format === 32 ? 64 : 32;
   return [
-    ...binaryWords.flatMap((word) => all(word, same, 2)), ...all('squareRoot', same), ...roundings.flatMap((word) => all(word, same)),
+    ...binaryWords.flatMap((word) => all(word, same, 2)), ...fusedWords.flatMap((word) => all(word, /(Odd|Even)$/.test(word) ? [[128, 128]] : same, 3)),
+    ...all('squareRoot', same), ...roundings.flatMap((word) => all(word, same)),
     ...all('order', [[32, format]], 2), ...all('orderQuiet', [[32, format]], 2),
     ...all('fromSigned32', format === 32 ? [[32, 32], [64, 64], [128, 128]] : [[64, 32], [128, 64]]), ...all('fromSigned64', [[format, 64]]),
     ...(['toSigned32', 'truncateTo32'] as const).flatMap((word) => all(word, format === 32 ? [[32, 32], [64, 64], [128, 128]] : [[32, 64], [64, 128]])),
@@ -82,6 +84,22 @@ function interesting(next: (below: number) => number, lane: number): bigint {
   return BigInt(next(2)) << BigInt(lane - 1) | BigInt(choices[next(choices.length)]!) << BigInt(precision - 1) | fraction;
 }
 
+/** What nearly is a product, or the opposite of it: little is left of the sum. */
+function nearProduct(next: (below: number) => number, lane: 32 | 64, left: bigint, right: bigint): bigint {
+  const scratch = new DataView(new ArrayBuffer(8)), sign = next(2) === 0 ? 1 : -1;
+  const number = (vector: bigint, at: number): number => {
+    scratch.setBigUint64(0, vector >> BigInt(at) & (1n << BigInt(lane)) - 1n);
+    return lane === 64 ? scratch.getFloat64(0) : scratch.getFloat32(4);
+  };
+  let all = 0n;
+  for (let at = 0; at < 128; at += lane) {
+    if (lane === 64) scratch.setFloat64(0, sign * number(left, at) * number(right, at));
+    else scratch.setFloat32(4, sign * number(left, at) * number(right, at));
+    all |= (lane === 64 ? scratch.getBigUint64(0) : BigInt(scratch.getUint32(4))) + BigInt(next(3)) << BigInt(at);
+  }
+  return BigInt.asUintN(128, all);
+}
+
 describe('floating point in WebAssembly', () => {
   const plain = 0x1fa0;
   it.each([plain, plain | 0x1f, 0x1f80, plain | 0x40, plain | 0x8000, plain | 0x2000, plain | 0x6000, 0x1e20, 0x0020])('agrees with the exact reading with MXCSR %i', (mxcsr) => {
@@ -91,12 +109,13 @@ describe('floating point in WebAssembly', () => {
     for (let round = 0; round < 150; round++) {
       everything.forEach((expr, number) => {
         const [lane] = laneWidths(expr.word, expr.format);
-        const values = [0, 1].map(() => {
+        const values = [0, 1, 2].map(() => {
           let value = 0n;
           for (let at = 0; at < 128; at += lane) value |= interesting(next, lane) << BigInt(at);
           return value;
         });
         if (next(8) === 0) values[1] = values[0]!;
+        if (expr.arguments.length === 3 && next(3) === 0) values[2] = nearProduct(next, lane as 32 | 64, values[0]!, values[1]!);
         values.forEach((value, index) => {
           view.setBigUint64(ARGUMENTS + 16 * index, BigInt.asUintN(64, value), true);
           view.setBigUint64(ARGUMENTS + 16 * index + 8, value >> 64n, true);
