@@ -42,7 +42,9 @@ const QEMU_MODELS: Readonly<Record<string, { AMD: string; Intel: string }>> = {
   host: { AMD: 'EPYC-Genoa', Intel: 'SapphireRapids' },
 };
 /** Words of -cpu that are about QEMU or the host and not about the processor. */
-const NOT_OURS = /^(host-phys-bits(=.*)?|migratable=.*|hv_.*|enforce|check)$/;
+const NOT_OURS = /^(migratable=.*|hv_.*|enforce|check)$/;
+/** `host-phys-bits`: as wide as the processor itself, an EPYC Genoa; QEMU's model of it has 40 bits. */
+const HOST_ADDRESS_BITS = 'phys-bits=52';
 const DEFAULT_CPU = 'qemu64';
 
 /**
@@ -58,7 +60,8 @@ const OTHER_CPU: Readonly<Record<string, string>> = {
 /** The model, as `--cpu` takes it. */
 export function modelOf(entry: Entry): string {
   const asked = OTHER_CPU[entry.name] ?? /-cpu\s+(\S+)/.exec(entry.qemuParameters)?.[1] ?? DEFAULT_CPU;
-  const [name = DEFAULT_CPU, ...words] = asked.split(',').filter((word) => !NOT_OURS.test(word));
+  const [name = DEFAULT_CPU, ...words] = asked.split(',').filter((word) => !NOT_OURS.test(word))
+    .flatMap((word) => word === 'host-phys-bits' ? [HOST_ADDRESS_BITS] : word === 'host-phys-bits=off' ? [] : [word]);
   const kind = QEMU_MODELS[name];
   if (kind === undefined) return [name, ...words].join(',');
   const intel = words.includes('vendor=GenuineIntel');
