@@ -15,6 +15,8 @@ export interface Capabilities {
   behaviour(id: string): string;
   /** CPUID as the guest sees it for this state: raw rows with the dynamic fields filled in by the caller. Remembered by leaf. */
   cpuid(leaf: number, subleaf: number): readonly [number, number, number, number];
+  /** CPUID 1.EAX, what RDX holds after RESET. Not remembered: a run begins with a snapshot of that state. */
+  readonly signature: number;
   readonly vendor: 'AuthenticAMD' | 'GenuineIntel' | 'HygonGenuine' | 'CentaurHauls' | '  Shanghai  ';
   /** Told of every question, also of one that was asked before. Set only to explain or to compare: it costs. */
   onAsk?: ((capability: string, answer: Answer) => void) | undefined;
@@ -45,6 +47,7 @@ export function createCapabilities(spec: string, behaviours: Readonly<Record<str
   // On a prototype V8 compiles an accessor into its callers; an object that has its own is a hash table.
   const door = Object.create({
     onAsk: undefined,
+    signature: cpuidOf(model, 1, 0)[0],
     get vendor(): Vendor {
       if (!vendorAsked) {
         vendorAsked = true;

@@ -10,7 +10,7 @@ import { msrFeatures } from '../model/features.ts';
 import { pairOf, setPair, writeEfer } from './control.ts';
 import { GuestFault } from './machine.ts';
 import type { Machine } from './machine.ts';
-import { generalProtection, isCanonicalBase, readRegister, retire } from './operand.ts';
+import { canonicalBase, generalProtection, isCanonicalBase, readRegister, retire } from './operand.ts';
 import { requirePrivilege0 } from './segment-load.ts';
 
 export interface MsrRow {
@@ -103,7 +103,7 @@ const sysenterAddress = (name: 'sysenterEsp' | 'sysenterEip'): Access => ({
   read: ({ cpu }) => cpu[name],
   write: (machine, value) => {
     if (!isAmd(machine)) canonical(machine, value);
-    machine.cpu[name] = isAmd(machine) ? BigInt.asUintN(64, BigInt.asIntN(machine.capability.has('la57') ? 57 : 48, value)) : value;
+    machine.cpu[name] = isAmd(machine) ? canonicalBase(machine, value) : value;
   },
 });
 

@@ -48,7 +48,11 @@ export function isWithinLimit(attributes: number, limit: number, offset: number,
 }
 
 /** Bases in registers and MSRs are canonical for the widest paging that the processor has, whichever is on (SDM Vol. 3, 4.5.2; as KVM does). */
-export const isCanonicalBase = (machine: Machine, base: bigint): boolean => isCanonicalFor(base, machine.capability.has('la57') ? 57 : 48);
+export const isCanonicalBase = (machine: Machine, base: bigint): boolean =>
+  isCanonicalFor(base, 48) || (isCanonicalFor(base, 57) && machine.capability.has('la57'));
+/** An address as AMD's registers keep it: the bits above the linear address repeat its highest. */
+export const canonicalBase = ({ capability }: Machine, base: bigint): bigint =>
+  isCanonicalFor(base, 48) ? base : BigInt.asUintN(64, BigInt.asIntN(capability.has('la57') ? 57 : 48, base));
 
 const segmentFault = (segment: number): GuestFault => new GuestFault(segment === SS ? Vector.SS : Vector.GP, 0);
 

@@ -10,7 +10,7 @@ import { hypercall } from './hypercall.ts';
 import { requireSvm } from './intercepts.ts';
 import { EmulationFailure, type Machine } from './machine.ts';
 import { hasVirtualSaveLoad, isGuest, setGlobalInterruptFlag } from './nested.ts';
-import { generalProtection, invalidOpcode, readRegister, retire } from './operand.ts';
+import { canonicalBase, generalProtection, invalidOpcode, readRegister, retire } from './operand.ts';
 import { requirePrivilege0 } from './segment-load.ts';
 
 /** rAX, which names a VMCB: #GP(0) when it is no page or lies above the physical address limit. */
@@ -48,15 +48,13 @@ export function loadState(machine: Machine, instruction: Instruction): Done {
     segment.attributes = attributesFromVmcb(first >>> 16);
     segment.limit = memory.readPhysical32(area + Save[name] + 4);
     // What is no address is made one: bits above those that exist repeat the highest (APM Vol. 3, "VMLOAD").
-    segment.base = canonical(machine, memory.readPhysical64(area + Save[name] + 8));
+    segment.base = canonicalBase(machine, memory.readPhysical64(area + Save[name] + 8));
   }
   for (const [name, place] of loadSaveFields) cpu[name as Wide] = memory.readPhysical64(area + place);
-  cpu.kernelGsBase = canonical(machine, cpu.kernelGsBase);
+  cpu.kernelGsBase = canonicalBase(machine, cpu.kernelGsBase);
   retire(cpu);
   return Done.moved;
 }
-
-const canonical = ({ capability }: Machine, value: bigint): bigint => BigInt.asUintN(64, BigInt.asIntN(capability.has('la57') ? 57 : 48, value));
 
 export function saveState(machine: Machine, instruction: Instruction): Done {
   const { cpu, memory } = machine, area = blockOf(machine, instruction, true);

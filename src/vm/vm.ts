@@ -209,7 +209,7 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
       activate(id);
       resetCpu(cpu);
       // "EDX: family, model, stepping" (APM Vol. 2, table 14-1).
-      cpu.rdx = BigInt(capability.cpuid(1, 0)[0]);
+      cpu.rdx = BigInt(capability.signature);
       if (id !== 0) {
         cpu.apicBase &= ~0x100n;
         cpu.activity = Activity.waitForSipi;
