@@ -76,8 +76,7 @@ export function deliveryText({ kind, vector, errorCode, address }: VmDelivery): 
 }
 
 export const transitionText = ({ kind, detail }: Pick<VmTransition, 'kind' | 'detail'>): string => {
-  const { level: _level, smm: _smm, ...rest } = detail;
-  return `${kind === 'shutdown' ? 'TripleFault' : kind} ${shown(rest)}`.trimEnd();
+  return `${kind === 'shutdown' ? 'TripleFault' : kind} ${shown(detail)}`.trimEnd();
 };
 
 export const placeText = ({ level, smm, mode, paging, cpl }: Place): string =>

@@ -98,6 +98,9 @@ export interface VmTransition {
   readonly vcpu: number;
   readonly icount: bigint;
   readonly kind: string;
+  /** Where the vCPU was before: 2 in a nested guest, and whether it was in system-management mode. */
+  readonly level: 1 | 2;
+  readonly smm: boolean;
   readonly detail: Readonly<Record<string, unknown>>;
   /** Every consistency check that was evaluated, and what it asked of the capability door when somebody listens. Never recorded. */
   readonly checks?: readonly VmCheck[];

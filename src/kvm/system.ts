@@ -40,6 +40,6 @@ function createVm(config: VmConfig): Vm {
     },
     footprint: () => [...machine.capability.footprint()].map(([capability, { answer, firstIcount }]) => ({ capability, answer, firstIcount })),
   };
-  machine.onTransition = (vcpu, icount, { kind, detail, checks }) => vm.onTransition?.({ vcpu, icount, kind, detail, checks });
+  machine.onTransition = (vcpu, icount, { kind, level, smm, detail, checks }) => vm.onTransition?.({ vcpu, icount, kind, level, smm, detail, checks });
   return vm;
 }

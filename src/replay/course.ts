@@ -1,6 +1,6 @@
 // The course of a run: a machine that goes forward and tells, as events, what happens to it. The recorder and the replayer drive the
 // same course, so what one writes down the other meets again, at the same instruction counts.
-import { isKind, type Event, type Input, type Kind, type Level, type Plain, type Stamp } from '../../journal/events.ts';
+import { isKind, type Event, type Input, type Kind, type Plain, type Stamp } from '../../journal/events.ts';
 import type { BoardStop } from '../board/board.ts';
 import type { VmTransition } from '../kvm/api.ts';
 import { digestOf, type Machine } from './machine.ts';
@@ -106,10 +106,10 @@ function give({ vm, board }: Machine, at: Stamp, input: Input): void {
 }
 
 /** The VM counts per vCPU, the journal for all together; the other vCPUs stand still meanwhile. */
-export function stampOf({ vm }: Machine, { vcpu, icount, detail }: VmTransition): Stamp {
+export function stampOf({ vm }: Machine, { vcpu, icount, level, smm }: VmTransition): Stamp {
   let total = icount;
   for (const other of vm.vcpus) if (other.id !== vcpu) total += other.icount;
-  return { vcpu, icount: Number(total), level: (detail['level'] ?? 1) as Level, smm: detail['smm'] === true };
+  return { vcpu, icount: Number(total), level, smm };
 }
 
 /** Words of the VM that the journal has another word for. */
@@ -118,7 +118,5 @@ const journalKinds: Readonly<Record<string, Kind>> = { shutdown: 'TripleFault' }
 function eventOf({ kind: word, detail }: VmTransition): Event {
   const kind = journalKinds[word] ?? word;
   if (!isKind(kind)) throw new Error(`the VM reports a transition “${kind}” that journal/events.ts does not declare`);
-  // The level and the mode are the stamp's.
-  const { level: _level, smm: _smm, ...rest } = detail;
-  return { kind, detail: rest } as unknown as Event;
+  return { kind, detail } as unknown as Event;
 }

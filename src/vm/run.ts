@@ -98,6 +98,9 @@ const prepare = (instruction: Instruction): Step => {
 
 export interface Transition {
   readonly kind: string;
+  /** Where the vCPU was before: 2 in a nested guest, and whether it was in system-management mode. */
+  readonly level: 1 | 2;
+  readonly smm: boolean;
   readonly detail: Readonly<Record<string, unknown>>;
   /** Every consistency check that was evaluated: for whoever explains; the detail names those that failed. */
   readonly checks: readonly CheckResult[];
@@ -387,7 +390,7 @@ export function createRunner(parts: RunnerParts): Runner {
     });
     copied = 0;
     const failed = failedOf(checks);
-    parts.onTransition({ kind, detail: { level, smm, ...detail, ...(failed.length === 0 ? {} : { failed }) }, checks });
+    parts.onTransition({ kind, level, smm, detail: failed.length === 0 ? detail : { ...detail, failed }, checks });
     return { fault, stop, inject };
   }
 

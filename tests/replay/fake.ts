@@ -55,7 +55,7 @@ function createVm(config: VmConfig, { endsAt = Infinity, wrong, transitionEvery 
       if (wrong?.tier === config.tier && wrong.icount === icount) x ^= 1;
       if (icount % 7 === 0) store(x >>> 0 & (config.ramBytes - 1) & ~0x10000, x >>> 24);
       icount++;
-      if (icount % transitionEvery === 0) vm.onTransition?.({ vcpu: id, icount: BigInt(icount), kind: 'VmExit', detail: { exitCode: BigInt(x >>> 0), level: 2 } });
+      if (icount % transitionEvery === 0) vm.onTransition?.({ vcpu: id, icount: BigInt(icount), kind: 'VmExit', level: 2, smm: false, detail: { exitCode: BigInt(x >>> 0) } });
     }
 
     return {

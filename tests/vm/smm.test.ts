@@ -28,7 +28,7 @@ describe.each(tiers)('in the %s', (tier) => {
     expect(run(vcpu).reason).toBe('Hlt');
     expect([word(vm, 0x500), vcpu.getRegs().rbx, vcpu.icount]).toEqual([1, 2n, 5n]);
     expect(story(seen)).toEqual(['Smi 1', 'Rsm 3']);
-    expect(seen.map(({ detail }) => [detail['level'], detail['smm']])).toEqual([[1, false], [1, true]]);
+    expect(seen.map(({ level, smm }) => [level, smm])).toEqual([[1, false], [1, true]]);
   });
 
   test('outside system-management mode RSM is undefined', () => {
