@@ -16,6 +16,7 @@ const programs = {
   bench: ['dist/tools/bench.js'],
   vectors: ['dist/tools/vectors.js'],
   'kvm-unit-tests': ['dist/tools/kvm-unit-tests.js'],
+  support: ['dist/tools/support.js'],
   retro: ['dist/src/cli/main.js'],
 };
 

@@ -141,7 +141,8 @@ function evexFits(form: Form, prefixes: Prefixes, inRegister: boolean, has: HasF
     if (inRegister) length = 2;
   }
   if (form.vectorLength === atLeast256 ? length === 0 : form.vectorLength >= 0 && form.vectorLength !== length) return false;
-  return length < 3 && (!sized || length === 2 || has('avx512vl'));
+  // Every EVEX encoding is AVX-512's, whatever else it needs (VAES, GFNI).
+  return length < 3 && has('avx512f') && (!sized || length === 2 || has('avx512vl'));
 }
 
 function operandSizeOf(rule: number, prefixes: Prefixes, codeSize: CodeSize): 16 | 32 | 64 {

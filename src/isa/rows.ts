@@ -34,10 +34,11 @@ import { system } from './opcodes/system.ts';
 import { virtualization } from './opcodes/virtualization.ts';
 import { x87 } from './opcodes/x87.ts';
 
-/** All rows. Order matters only between rows of one opcode: the first that fits and whose feature is present wins. */
-export const rows: readonly Row[] = [
-  ...arithmetic, ...bcd, ...bits, ...bmi, ...branch, ...hints, ...io, ...move, ...multiply, ...segment, ...shift, ...stack, ...string,
-  ...system, ...virtualization, ...x87, ...amd3d, ...packed, ...float, ...vectorMove, ...crypto,
-  ...avxPacked, ...avxFloat, ...avxMove, ...avxCrypto, ...fma, ...mask, ...xop, ...extensions,
-  ...avx512Integer, ...avx512Float, ...avx512Half, ...avx512Move,
-];
+/** By the file that they stand in. Order matters only between rows of one opcode: the first that fits and whose feature is present wins. */
+export const rowGroups = {
+  arithmetic, bcd, bits, bmi, branch, hints, io, move, multiply, segment, shift, stack, string,
+  system, virtualization, x87, amd3d, packed, float, vectorMove, crypto,
+  avxPacked, avxFloat, avxMove, avxCrypto, fma, mask, xop, extensions,
+  avx512Integer, avx512Float, avx512Half, avx512Move,
+} satisfies Readonly<Record<string, readonly Row[]>>;
+export const rows: readonly Row[] = Object.values(rowGroups).flat();
