@@ -278,7 +278,7 @@ export const features = {
   syscall: [0x80000001, 0, 'edx', 11, [], 'full', '#UD: SYSCALL, SYSRET; EFER.SCE; MSR 0xc0000081 STAR, 0xc0000082 LSTAR, 0xc0000083 CSTAR, …'],
   nx: [0x80000001, 0, 'edx', 20, [], 'full', 'EFER.NXE; PTE bit 63 reserved (#PF.RSVD) while EFER.NXE=0; #PF error code I/D bit'],
   mmxext: [0x80000001, 0, 'edx', 22, [], 'full', '#UD: AMD MMX extensions (subset of SSE integer)'],
-  'fxsr-opt': [0x80000001, 0, 'edx', 25, [], 'vector', 'EFER.FFXSR'],
+  'fxsr-opt': [0x80000001, 0, 'edx', 25, [], 'full', 'EFER.FFXSR'],
   pdpe1gb: [0x80000001, 0, 'edx', 26, [], 'full', 'PDPTE.PS=1 is reserved (#PF.RSVD) without it'],
   rdtscp: [0x80000001, 0, 'edx', 27, [], 'full', '#UD: RDTSCP; MSR 0xc0000103 IA32_TSC_AUX (or rdpid)'],
   lm: [0x80000001, 0, 'edx', 29, [], 'full', 'EFER.LME, EFER.LMA; 64-bit mode, CR8, 64-bit MSRs FS_BASE/GS_BASE/KERNEL_GS_BASE'],

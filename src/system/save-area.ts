@@ -1,6 +1,6 @@
 // The first 512 bytes of every save area: x87, MXCSR and XMM as FXSAVE lays them out, copied between the vCPU file and an image of the area.
 // FXSAVE and XSAVE share it (`vector.ts`, `xsave.ts`); it neither touches guest memory nor decides what takes part. APM Vol. 2, 11.4.4 and 11.5.3.
-import { cr4Of, CR4, is64Bit } from '../cpu/controls.ts';
+import { cr4Of, CR4, EFER, is64Bit } from '../cpu/controls.ts';
 import { FSW_ES, MXCSR_MM, placeOfArea, placeOfRegister, type Cpu } from '../cpu/state.ts';
 import type { Machine } from './machine.ts';
 import { generalProtection } from './operand.ts';
@@ -15,6 +15,8 @@ const X87 = 32, X87_END = 160, XMM = 160;
 export const vectorCount = (cpu: Cpu): number => is64Bit(cpu) ? 16 : 8;
 /** Those that FXSAVE and FXRSTOR reach: none without CR4.OSFXSR. */
 export const fxVectorCount = (cpu: Cpu): number => (cr4Of(cpu) & CR4.OSFXSR) === 0 ? 0 : vectorCount(cpu);
+/** EFER.FFXSR: a 64-bit kernel does without the XMM registers, but not without MXCSR (APM Vol. 2, 3.1.7). */
+export const isFast = (cpu: Cpu): boolean => (cpu.efer & BigInt(EFER.FFXSR)) !== 0n && cpu.cpl === 0 && is64Bit(cpu);
 
 /** A part of the area: from, to. */
 export type Range = readonly [from: number, to: number];

@@ -9,7 +9,7 @@ import { LEGACY_LENGTH } from '../model/xstate.ts';
 import { GuestFault, type Machine } from './machine.ts';
 import { generalProtection, linearOf, linearOfOperand, operandAt, offsetOf, readOperand, retire, Vector, writeOperand } from './operand.ts';
 import {
-  checkMxcsr, fxVectorCount, imageOf, loadRange, mxcsrOf, mxcsrRange, putMxcsr, putVectors, putX87, storeRanges, takeVectors, takeX87, vectorRange, x87Ranges,
+  checkMxcsr, fxVectorCount, imageOf, isFast, loadRange, mxcsrOf, mxcsrRange, putMxcsr, putVectors, putX87, storeRanges, takeVectors, takeX87, vectorRange, x87Ranges,
 } from './save-area.ts';
 
 export function loadMxcsr(machine: Machine, instruction: Instruction): Done {
@@ -83,8 +83,9 @@ export function saveExtended(machine: Machine, instruction: Instruction): Done {
   memory.probeWrite(area, 1);
   putX87(machine, area, image, isWide(instruction));
   putMxcsr(machine, image);
-  putVectors(cpu, image, count);
-  storeRanges(machine, area, image, [...x87Ranges, ...count > 0 ? [mxcsrRange, vectorRange(count)] : []]);
+  const registers = isFast(cpu) ? 0 : count;
+  putVectors(cpu, image, registers);
+  storeRanges(machine, area, image, [...x87Ranges, ...count > 0 ? [mxcsrRange] : [], ...registers > 0 ? [vectorRange(registers)] : []]);
   retire(cpu);
   return Done.next;
 }
@@ -97,7 +98,7 @@ export function restoreExtended(machine: Machine, instruction: Instruction): Don
   loadRange(machine, area, image, [0, LEGACY_LENGTH]);
   if (count > 0) cpu.mxcsr = mxcsrOf(machine, image);
   takeX87(machine, image, isWide(instruction));
-  takeVectors(cpu, image, count);
+  takeVectors(cpu, image, isFast(cpu) ? 0 : count);
   retire(cpu);
   return Done.next;
 }

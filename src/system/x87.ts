@@ -288,15 +288,14 @@ const storeMemory = (convert: (value: Float80, width: number, cpu: Cpu) => Store
     const linear = linearOfOperand(machine, instruction, operand, width >> 3, true);
     memory.probeWrite(linear, width >> 3);
     const stored = isEmpty(cpu, 0) ? { bits: indefiniteBits(width), flags: invalid | STACK_FAULT, up: false } : convert(readStack(cpu, 0), width, cpu);
-    const preventing = stored.flags & ~cpu.fcw & (invalid | overflow | underflow);
-    // What is not stored has lost no digits.
-    if (preventing === 0) report(cpu, stored.flags, stored.up);
-    else report(cpu, stored.flags & ~precision);
-    if (preventing === 0) {
+    // What is not stored has lost no digits. A device comes before the status word: it may have to be asked, and then all is done again.
+    if ((stored.flags & ~cpu.fcw & (invalid | overflow | underflow)) !== 0) report(cpu, stored.flags & ~precision);
+    else {
       if (width === 80) {
         memory.write64(linear, BigInt.asUintN(64, stored.bits));
         memory.write16(linear + 8n, Number(stored.bits >> 64n));
       } else writeLinear(machine, linear, width, stored.bits);
+      report(cpu, stored.flags, stored.up);
       if (pops) pop(cpu);
     }
     return finish(machine, instruction);
