@@ -1,6 +1,7 @@
 // The named functions that `call` nodes use: pure functions of values for which the plain words would be unreadable. This is their
 // bigint reading, called by `evaluate.ts`; the emitter may have faster ones of its own, which tests compare with these.
 import type { Width } from './expr.ts';
+import { reciprocal, reciprocalRoot } from './reciprocals.ts';
 
 /** `widths` are those of the arguments, `width` that of the result; values are unsigned numbers of their widths. */
 export type NamedFunction = (values: readonly bigint[], widths: readonly Width[], width: Width) => bigint;
@@ -33,30 +34,13 @@ const pdep: NamedFunction = ([source, mask], _widths, width) => {
   return result;
 };
 
-/** RCPPS and RSQRTPS promise a relative error below 1.5 * 2^-12 and no exceptions (APM Vol. 4, "RCPPS"); processors differ in the last
- * digits. Ours is the exact value rounded to 12 fraction bits. Denormals count as zeros and results that would be tiny become 0. */
-const approximation = (exact: (value: number) => number): NamedFunction => ([source], _widths, width) => {
+/** Each single-precision number of a vector. */
+const eachSingle = (apply: (single: number) => number): NamedFunction => ([source], _widths, width) => {
   let result = 0n;
-  for (let at = 0n; at < BigInt(width); at += 32n) result |= approximate(Number(BigInt.asUintN(32, source! >> at)), exact) << at;
+  for (let at = 0n; at < BigInt(width); at += 32n) result |= BigInt(apply(Number(BigInt.asUintN(32, source! >> at)))) << at;
   return result;
 };
-const bitsOfNumber = new DataView(new ArrayBuffer(8)), HALF = 1n << 39n, KEPT = ~((1n << 40n) - 1n);
-
-function approximate(single: number, exact: (value: number) => number): bigint {
-  const magnitude = single & 0x7fffffff, sign = BigInt(single >>> 31) << 31n;
-  if (magnitude > 0x7f800000) return BigInt(single) | 0x400000n;
-  if (magnitude < 0x00800000) return sign | 0x7f800000n;
-  bitsOfNumber.setUint32(0, single);
-  const result = exact(bitsOfNumber.getFloat32(0));
-  if (Number.isNaN(result)) return 0xffc00000n;
-  bitsOfNumber.setFloat64(0, result);
-  bitsOfNumber.setBigUint64(0, (bitsOfNumber.getBigUint64(0) + HALF) & KEPT);
-  const rounded = bitsOfNumber.getFloat64(0);
-  if (Math.abs(rounded) < 2 ** -126) return sign;
-  bitsOfNumber.setFloat32(0, rounded);
-  return BigInt(bitsOfNumber.getUint32(0));
-}
 
 export const functions: Readonly<Record<string, NamedFunction>> = {
-  crc32, pext, pdep, reciprocal: approximation(value => 1 / value), reciprocalRoot: approximation(value => 1 / Math.sqrt(value)),
+  crc32, pext, pdep, reciprocal: eachSingle(reciprocal), reciprocalRoot: eachSingle(reciprocalRoot),
 };
