@@ -150,7 +150,7 @@ let lastDoor: Capabilities | undefined, lastChecked: Checked | undefined;
 
 function checked(saved: Saved, guest: ResumedGuest | undefined, pointers: readonly bigint[], capability: Capabilities): Checked {
   const { area, layout } = saved, kept = pointers.length === 0;
-  let same = kept && lastDoor === capability && lastChecked !== undefined;
+  let same = kept && lastDoor === capability && capability.onAsk === undefined && lastChecked !== undefined;
   const put = (words: Uint32Array, index: number, value: number): void => {
     if (words[index] === value >>> 0) return;
     words[index] = value;
