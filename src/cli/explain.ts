@@ -6,6 +6,7 @@ import { openJournal, type Journal } from '../../journal/store.ts';
 import { createKvm } from '../kvm/system.ts';
 import type { Tier, VmCheck, VmTransition } from '../kvm/api.ts';
 import type { Answer } from '../model/capabilities.ts';
+import { differencesBetween, type Difference } from '../replay/difference.ts';
 import { belongsToNext, placeOf, positionBefore } from '../replay/place.ts';
 import { probe, type Probe } from '../replay/probe.ts';
 import { seek } from '../replay/seek.ts';
@@ -26,6 +27,8 @@ interface Explanation {
   readonly icount: number;
   readonly step: Probe;
   readonly place: ReturnType<typeof placeOf>;
+  /** What is otherwise behind the step. */
+  readonly changes: readonly Difference[];
   /** The change of world that the event is; absent for other events and for instructions. */
   readonly transition: VmTransition | undefined;
 }
@@ -47,7 +50,8 @@ function indexAtCount(journal: Journal, { seq, at }: Recorded): number {
 /** The machine before the instruction at a count, and the step that it makes there. */
 function stepAt(journal: Journal, position: Position, tier: Tier): Omit<Explanation, 'event' | 'transition'> {
   const kvm = createKvm(), { machine, position: normal } = seek(journal, position, { kvm, tier }), step = probe(machine, journal.header, kvm);
-  return { position: normal, icount: machine.icount(), step, place: placeOf(machine, step.after.board.saveState().turn.vcpu) };
+  const changes = differencesBetween(machine, step.after).filter(({ hidden }) => !hidden);
+  return { position: normal, icount: machine.icount(), step, place: placeOf(machine, step.after.board.saveState().turn.vcpu), changes };
 }
 
 /** A change of world: it came with the instruction before its count (VMRUN, RSM), or at its count, before anything retired (an SMI, an intercept). */
@@ -91,8 +95,13 @@ const wrapped = (text: string): Row[] => wrap(text, WIDTH).split('\n').map((line
 const askedRows = (answers: ReadonlyMap<string, Answer>): Row[] =>
   answers.size === 0 ? [] : wrap([...answers].map(([name, answer]) => askedText(name, answer)).join('; '), WIDTH).split('\n').map((line, index): Row => [index === 0 ? 'asked' : '', line]);
 
+/** Changes that are shown; --json has all. */
+const SHOWN = 6;
+const changeText = ({ name, a, b }: Difference): string => `${name} ${a} to ${b}`;
+
 /** What the instruction does, when the position names no change of world. */
-function stepRows({ asked, transitions, deliveries, stop }: Probe): Row[] {
+function stepRows({ asked, transitions, deliveries, stop }: Probe, changes: readonly Difference[]): Row[] {
+  const more = changes.length > SHOWN ? [`and ${changes.length - SHOWN} more`] : [];
   return [
     ...deliveries.flatMap((delivery): Row[] => {
       const { check } = delivery;
@@ -101,15 +110,16 @@ function stepRows({ asked, transitions, deliveries, stop }: Probe): Row[] {
     ...transitions.flatMap((transition): Row[] => [['then', transitionText(transition)], ...checkRows(transition.checks ?? [], asked)]),
     ...stop.kind === 'reached' ? [] : [['then', `the run ends: ${stop.kind}`] as const],
     ...askedRows(asked),
+    ...changes.length === 0 ? [] : [['changes', [...changes.slice(0, SHOWN).map(changeText), ...more].join('; ')] as const],
   ];
 }
 
-async function rowsOf({ event, position, icount, step, place, transition }: Explanation): Promise<Row[]> {
+async function rowsOf({ event, position, icount, step, place, transition, changes }: Explanation): Promise<Row[]> {
   const rows: Row[] = [['position', `${formatPosition(position)} (instruction ${grouped(icount)}, vCPU ${place.vcpu})`]];
   if (event !== undefined) rows.push([classOf(event.event.kind), `event ${event.seq}, ${event.event.kind} ${fieldsText(event.event)}`.trimEnd()]);
   const isOfInstruction = event === undefined || belongsToNext.has(event.event.kind);
   rows.push([isOfInstruction ? 'instruction' : 'next', await instructionText(place)], ['mode', placeText(place)]);
-  if (transition === undefined) return [...rows, ...isOfInstruction ? stepRows(step) : []];
+  if (transition === undefined) return [...rows, ...isOfInstruction ? stepRows(step, changes) : []];
   return [...rows, ...checkRows(transition.checks ?? [], new Map([...step.askedLater, ...step.asked])), ...askedRows(step.asked)];
 }
 
@@ -119,11 +129,11 @@ async function run(input: Input): Promise<number> {
     const explanation = explain(journal, parsePosition(input.operands[1]!), (input.option('--tier') ?? 'auto') as Tier);
     if (!input.has('--json')) writeOutput(list(await rowsOf(explanation)));
     else {
-      const { event, position, icount, place, transition, step: { asked, transitions, deliveries, stop } } = explanation;
+      const { event, position, icount, place, transition, changes, step: { asked, transitions, deliveries, stop } } = explanation;
       const described = (checks: readonly VmCheck[] = []) => checks.map((check) => ({ ...check, ...findCheck(check.id) }));
       writeOutput(json({
         journal: journal.path, position: formatPosition(position), instructions: icount, event, place, instruction: await instructionText(place),
-        checks: described(transition?.checks), asked, deliveries, transitions: transitions.map((each) => ({ ...each, checks: described(each.checks) })), stop: stop.kind,
+        checks: described(transition?.checks), asked, deliveries, transitions: transitions.map((each) => ({ ...each, checks: described(each.checks) })), stop: stop.kind, changes,
       }));
     }
     return Exit.success;

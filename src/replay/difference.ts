@@ -20,9 +20,9 @@ export interface Difference {
   readonly hidden: boolean;
 }
 
-/** State of a vCPU that no instruction reads. */
+/** State of a vCPU that no instruction reads; the instruction count is read as the TSC. */
 const hiddenFields: ReadonlySet<string> = new Set<FieldName | keyof typeof areaPlaces>([
-  'activity', 'interruptShadow', 'nmiBlocked', 'pending', 'pendingVector', 'vmcbAddress', 'gif', 'pendingDebug', 'pdpte0', 'pdpte1', 'pdpte2', 'pdpte3',
+  'icount', 'activity', 'interruptShadow', 'nmiBlocked', 'pending', 'pendingVector', 'vmcbAddress', 'gif', 'pendingDebug', 'pdpte0', 'pdpte1', 'pdpte2', 'pdpte3',
   'nestedControl', 'hostSave',
 ]);
 /** Parts of the VM's state that no instruction reads: the time that sleep took is read as the TSC, the generator as RDRAND. */

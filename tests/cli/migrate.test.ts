@@ -72,7 +72,9 @@ describe('retro explain', () => {
   });
 
   test('an instruction, an input, the end', () => {
-    expect(retro('explain', journal, '1:100').stdout).toMatch(/^mode +L1, protected without paging, CPL 0$/m);
+    const { stdout } = retro('explain', journal, '1:100');
+    expect(stdout).toMatch(/^mode +L1, protected without paging, CPL 0$/m);
+    expect(stdout).toMatch(/^changes +.*rip 0x[0-9a-f]+ to 0x[0-9a-f]+/m);
     expect(retro('explain', journal, eventWith('SerialInput')).stdout).toMatch(/^input +event 1, SerialInput bytes="gv!"$/m);
     expect(retro('explain', journal, eventWith('DebugExit')).stdout).toMatch(/^instruction +out /m);
   });
