@@ -2,19 +2,19 @@
 // nearest, memory that is at hand. Each function either does the whole instruction or does nothing and answers false, and then `x87.ts` does it
 // in the exact way. A test holds the two together. Called by `x87.ts` only.
 import { CR0, is64Bit } from '../cpu/controls.ts';
-import { CF, setArithmeticFlags, ZF } from '../cpu/flags.ts';
+import { AC, CF, setArithmeticFlags, ZF } from '../cpu/flags.ts';
 import { CS, FS } from '../cpu/segments.ts';
 import { FSW_ES, FSW_TOP, placeOf, placeOfArea } from '../cpu/state.ts';
 import type { Instruction, MemoryOperand, RegisterOperand } from '../isa/instruction.ts';
 import { Condition } from '../semantics/x87/arithmetic.ts';
 import {
-  add, createHalves, divide, fromDouble, fromInteger, fromSingle, isPlain, LEFT, multiply, order, RESULT, RIGHT, toDouble, toInteger, toSingle, Went,
+  add, createHalves, divide, fromDouble, fromInteger, fromInteger64, fromSingle, isPlain, LEFT, multiply, order, RESULT, RIGHT, toDouble, toInteger, toSingle, Went,
 } from '../semantics/x87/halves.ts';
 import { X87Exception } from '../semantics/x87/number.ts';
 import type { Capabilities } from '../model/capabilities.ts';
 import type { Machine } from './machine.ts';
 import { linearOf32, segmentIndexOf } from './operand.ts';
-import { baseWord, CPL_WORD, NEXT_RIP_WORD, RIP_WORD, selectorWord } from './words.ts';
+import { baseWord, CPL_WORD, FLAGS_WORD, NEXT_RIP_WORD, RIP_WORD, selectorWord } from './words.ts';
 
 const word = (name: Parameters<typeof placeOf>[0]): number => placeOf(name) >> 2;
 const CR0_WORD = word('cr0'), FCW = word('fcw'), FSW = word('fsw'), FTW = word('ftw'), FOP = word('fop'), FIP = word('fip'), FDP = word('fdp');
@@ -100,8 +100,8 @@ function hostOf(machine: Machine, instruction: Instruction, operand: MemoryOpera
     high = high + u32[baseWord(segment) + 1]! + (low >= TWO32 ? 1 : 0) >>> 0;
     low >>>= 0;
   }
-  // An address that may not be canonical, and one that may be misaligned, is looked at in the exact way.
-  if ((high > 0x7fff && high < 0xffff8000) || (u32[CPL_WORD] === 3 && (low & bytes - 1) !== 0)) return 0;
+  // An address that may not be canonical, and every one under alignment checks, is looked at in the exact way.
+  if ((high > 0x7fff && high < 0xffff8000) || (u32[CPL_WORD] === 3 && (u32[FLAGS_WORD]! & AC) !== 0)) return 0;
   return write ? memory.hostOfWrite(low, high, bytes, false) : memory.hostOfRead(low, high, bytes, false);
 }
 
@@ -111,13 +111,20 @@ const isInteger = ({ mnemonic }: Instruction): boolean => mnemonic.charCodeAt(1)
 
 /** A plain number from memory. */
 function takeMemory(machine: Machine, instruction: Instruction, operand: MemoryOperand, at: number): boolean {
-  const { width } = operand, { view } = machine.cpu;
-  if (width > 64 || (width === 64 && isInteger(instruction))) return false;
-  const host = hostOf(machine, instruction, operand, false);
+  const { width } = operand, { view } = machine.cpu, host = hostOf(machine, instruction, operand, false);
   if (host === 0) return false;
-  if (isInteger(instruction)) fromInteger(n, at, width === 16 ? view.getInt16(host, true) : view.getInt32(host, true));
-  else if (width === 64) return fromDouble(n, at, view.getUint32(host, true), view.getUint32(host + 4, true));
-  else return fromSingle(n, at, view.getUint32(host, true));
+  if (isInteger(instruction)) {
+    if (width === 64) fromInteger64(n, at, view.getInt32(host, true), view.getInt32(host + 4, true));
+    else fromInteger(n, at, width === 16 ? view.getInt16(host, true) : view.getInt32(host, true));
+    return true;
+  }
+  if (width === 64) return fromDouble(n, at, view.getUint32(host, true), view.getUint32(host + 4, true));
+  if (width === 32) return fromSingle(n, at, view.getUint32(host, true));
+  const high = view.getUint16(host + 8, true);
+  n[at] = view.getUint32(host, true);
+  n[at + 1] = view.getUint32(host + 4, true);
+  n[at + 2] = high & 0x7fff;
+  n[at + 3] = high >>> 15;
   return true;
 }
 
@@ -193,7 +200,28 @@ export function loadShort(machine: Machine, instruction: Instruction): boolean {
   return finish(machine, instruction, operand);
 }
 
-/** FST and FSTP of single and double precision, or to a register. */
+/** FLD1 and FLDZ. */
+export function loadConstantShort(machine: Machine, instruction: Instruction): boolean {
+  const { u32 } = machine.cpu, { mnemonic } = instruction;
+  if ((mnemonic !== 'FLD1' && mnemonic !== 'FLDZ') || !isUsual(u32) || isFull(u32, -1)) return false;
+  fromInteger(n, LEFT, mnemonic === 'FLD1' ? 1 : 0);
+  moveTop(u32, -1);
+  putStack(u32, 0, LEFT);
+  report(u32, Went.exact);
+  return finish(machine, instruction, undefined);
+}
+
+/** FCHS and FABS. */
+export function signShort(machine: Machine, instruction: Instruction, clears: boolean): boolean {
+  const { u32 } = machine.cpu;
+  if (!isUsual(u32) || !takeStack(u32, 0, LEFT)) return false;
+  n[LEFT + 3] = clears ? 0 : n[LEFT + 3]! ^ 1;
+  putStack(u32, 0, LEFT);
+  report(u32, Went.exact);
+  return finish(machine, instruction, undefined);
+}
+
+/** FST and FSTP to memory or a register. */
 export function storeShort(machine: Machine, instruction: Instruction, pops: boolean): boolean {
   const { u32, view } = machine.cpu, operand = memoryOperand(instruction);
   if (!isUsual(u32) || !takeStack(u32, 0, LEFT)) return false;
@@ -201,27 +229,29 @@ export function storeShort(machine: Machine, instruction: Instruction, pops: boo
     putStack(u32, stackNumber(instruction, 0), LEFT);
     report(u32, Went.exact);
   } else {
-    if (operand.width > 64) return false;
-    const went = operand.width === 64 ? toDouble(n) : toSingle(n), host = went === Went.no ? 0 : hostOf(machine, instruction, operand, true);
+    const { width } = operand, went = width === 80 ? Went.exact : width === 64 ? toDouble(n) : toSingle(n);
+    const host = went === Went.no ? 0 : hostOf(machine, instruction, operand, true), from = width === 80 ? LEFT : RESULT;
     if (host === 0) return false;
-    view.setUint32(host, n[RESULT]!, true);
-    if (operand.width === 64) view.setUint32(host + 4, n[RESULT + 1]!, true);
+    view.setUint32(host, n[from]!, true);
+    if (width >= 64) view.setUint32(host + 4, n[from + 1]!, true);
+    if (width === 80) view.setUint16(host + 8, n[LEFT + 2]! | n[LEFT + 3]! << 15, true);
     report(u32, went);
   }
   if (pops) pop(u32);
   return finish(machine, instruction, operand);
 }
 
-/** FIST and FISTP of 16 and 32 bits, and FISTTP, which rounds in its own way. */
+/** FIST, FISTP, and FISTTP, which rounds in its own way. */
 export function storeIntegerShort(machine: Machine, instruction: Instruction, pops: boolean, truncates: boolean): boolean {
   const { u32, view } = machine.cpu, operand = memoryOperand(instruction)!;
   const isTruncating = (u32[FCW]! & ROUNDING) === ROUNDING;
-  if (!isUsual(u32) && !(isTruncating && isUsualButRounding(u32))) return false;
-  if (operand.width > 32 || !takeStack(u32, 0, LEFT)) return false;
+  if (!isUsual(u32) && !((isTruncating || truncates) && isUsualButRounding(u32))) return false;
+  if (!takeStack(u32, 0, LEFT)) return false;
   const went = toInteger(n, operand.width, truncates || isTruncating), host = went === Went.no ? 0 : hostOf(machine, instruction, operand, true);
   if (host === 0) return false;
-  if (operand.width === 32) view.setUint32(host, n[RESULT]!, true);
-  else view.setUint16(host, n[RESULT]!, true);
+  if (operand.width === 16) view.setUint16(host, n[RESULT]!, true);
+  else view.setUint32(host, n[RESULT]!, true);
+  if (operand.width === 64) view.setUint32(host + 4, n[RESULT + 1]!, true);
   report(u32, went);
   if (pops) pop(u32);
   return finish(machine, instruction, operand);

@@ -19,7 +19,9 @@ import { linearOfOperand, operandAt, readLinear, retire, writeLinear } from './o
 import {
   askUnit, isEmpty, markEmpty, notePointers, pop, push, readStack, setTop, topOf, writeStack,
 } from './x87-state.ts';
-import { arithmeticShort, compareShort, exchangeShort, loadShort, storeIntegerShort, storeShort, type Short, type ShortOperation } from './x87-short.ts';
+import {
+  arithmeticShort, compareShort, exchangeShort, loadConstantShort, loadShort, signShort, storeIntegerShort, storeShort, type Short, type ShortOperation,
+} from './x87-short.ts';
 
 type Instruct = (machine: Machine, instruction: Instruction) => Done;
 const { invalid, denormal, zeroDivide, overflow, underflow, precision } = X87Exception;
@@ -124,8 +126,8 @@ const unary = (operation: (value: Float80, controlWord: number) => Result): Inst
 });
 
 /** FCHS and FABS look at the sign only. */
-const sign = (negative: (before: boolean) => boolean): Instruct => unary((value) =>
-  ({ value: { ...value, negative: negative(value.negative) }, flags: 0, up: false }));
+const sign = (clears: boolean): Instruct => frequent((machine, instruction) => signShort(machine, instruction, clears),
+  unary(value => ({ value: { ...value, negative: !clears && !value.negative }, flags: 0, up: false })));
 
 /** Takes ST(1) and ST(0), pops, and leaves the result on top. */
 const binaryPop = (operation: Operation): Instruct => onStack((cpu) => {
@@ -276,7 +278,7 @@ function loadRegister(cpu: Cpu, number: number): void {
 }
 const loadInteger: Instruct = frequent(loadShort, instruct(readMemory, (cpu, _instruction, { low, width }) => { load(cpu, fromInteger(low, width), 0); }));
 const loadDecimal: Instruct = instruct(readMemory, (cpu, _instruction, { low, high }) => { load(cpu, fromDecimal(BigInt(high) << 64n | low), 0); });
-const loadConstant: Instruct = onStack((cpu, { mnemonic }) => { load(cpu, constantOf(mnemonic, cpu.fcw), 0); });
+const loadConstant: Instruct = frequent(loadConstantShort, onStack((cpu, { mnemonic }) => { load(cpu, constantOf(mnemonic, cpu.fcw), 0); }));
 
 // ── Stores ──
 
@@ -373,7 +375,7 @@ export const x87Instructions: Readonly<Record<string, Instruct>> = {
   ...arithmeticFamily('ADD', 'add', add), ...arithmeticFamily('MUL', 'multiply', multiply), ...arithmeticFamily('SUB', 'subtract', subtract),
   ...arithmeticFamily('SUBR', 'subtract', reversed(subtract), true), ...arithmeticFamily('DIV', 'divide', divide),
   ...arithmeticFamily('DIVR', 'divide', reversed(divide), true),
-  FCHS: sign(before => !before), FABS: sign(() => false), FSQRT: unary(squareRootOf), FRNDINT: unary(roundToInteger), FSCALE: scaleTop,
+  FCHS: sign(false), FABS: sign(true), FSQRT: unary(squareRootOf), FRNDINT: unary(roundToInteger), FSCALE: scaleTop,
   FXTRACT: extractTop, FPREM: partialRemainder(false), FPREM1: partialRemainder(true),
   F2XM1: unary(powerMinusOne), FYL2X: binaryPop(logarithmTimes), FYL2XP1: binaryPop(logarithmOfNextTimes), FPATAN: binaryPop(angleOf),
   FSIN: angle('sine'), FCOS: angle('cosine'), FSINCOS: pushingAngle('sine', (value, controlWord) => trigonometric('cosine', value, controlWord)),

@@ -2,7 +2,7 @@
 // processor give stand here literally; the native vectors (`vectors.test.ts`) hold the rest.
 import { describe, expect, it } from 'vitest';
 import { add, compare, constantOf, divide, multiply, remainder, scale, squareRootOf, subtract, type Operation } from '../../src/semantics/x87/arithmetic.ts';
-import { fromBinary, fromDecimal, toBinary, toDecimal, toInteger } from '../../src/semantics/x87/convert.ts';
+import { fromBinary, fromDecimal, fromInteger, toBinary, toDecimal, toInteger } from '../../src/semantics/x87/convert.ts';
 import * as halves from '../../src/semantics/x87/halves.ts';
 import { LEFT, RESULT, RIGHT, Went } from '../../src/semantics/x87/halves.ts';
 import { BIAS, float80, kindOf, one, X87Exception, type Float80, type Result } from '../../src/semantics/x87/number.ts';
@@ -84,11 +84,14 @@ describe('halves', () => {
         const loads = width === 64 ? halves.fromDouble(n, RESULT, n[RESULT]!, n[RESULT + 1]!) : halves.fromSingle(n, RESULT, n[RESULT]!);
         expect([loads, taken(RESULT)]).toEqual([true, fromBinary(bits, width).value]);
       }
-      for (const width of [16, 32]) {
+      for (const width of [16, 32, 64]) {
         for (const truncates of [false, true]) {
           const went = halves.toInteger(n, width, truncates);
           if (went === Went.no) continue;
-          expect({ bits: BigInt.asUintN(width, BigInt(n[RESULT]!)), ...flagsOf(went) }).toEqual(toInteger(left, width, truncates ? 3 : 0));
+          const bits = BigInt.asUintN(width, BigInt(n[RESULT + 1]!) << 32n | BigInt(n[RESULT]!));
+          expect({ bits, ...flagsOf(went) }).toEqual(toInteger(left, width, truncates ? 3 : 0));
+          halves.fromInteger64(n, RESULT, n[RESULT]!, Number(BigInt.asIntN(width, bits) >> 32n));
+          if (width === 64) expect(taken(RESULT)).toEqual(fromInteger(bits, 64));
         }
       }
     }

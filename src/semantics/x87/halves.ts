@@ -250,6 +250,26 @@ export function fromInteger(n: Uint32Array, at: number, value: number): void {
   n[at + EXPONENT] = magnitude === 0 ? 0 : BIAS + 31 - places;
 }
 
+/** The same of 64 bits. */
+export function fromInteger64(n: Uint32Array, at: number, low: number, high: number): void {
+  const negative = high >>> 31 !== 0;
+  let magnitudeLow = low >>> 0, magnitudeHigh = high >>> 0;
+  if (negative) {
+    magnitudeHigh = ~high + (magnitudeLow === 0 ? 1 : 0) >>> 0;
+    magnitudeLow = -low >>> 0;
+  }
+  const words = magnitudeHigh === 0 ? 32 : 0;
+  if (words !== 0) {
+    magnitudeHigh = magnitudeLow;
+    magnitudeLow = 0;
+  }
+  const places = Math.clz32(magnitudeHigh);
+  n[at + SIGN] = negative ? 1 : 0;
+  n[at] = magnitudeLow << places;
+  n[at + HIGH] = places === 0 ? magnitudeHigh : magnitudeHigh << places | magnitudeLow >>> 32 - places;
+  n[at + EXPONENT] = magnitudeHigh === 0 ? 0 : BIAS + 63 - words - places;
+}
+
 /** Double precision when the result is normal or zero. */
 export function toDouble(n: Uint32Array): Went {
   const sign = n[LEFT + SIGN]! << 31;
@@ -275,13 +295,32 @@ function putBits(n: Uint32Array, low: number, high: number, went: Went): Went {
   return went;
 }
 
-/** An integer of 16 or 32 bits, to nearest or towards zero, when it surely fits: it has two bits less. */
+/** An integer of 16, 32 or 64 bits, to nearest or towards zero, when it surely fits: it has two bits less. */
 export function toInteger(n: Uint32Array, width: number, truncates: boolean): Went {
   if (isZero(n, LEFT)) return putBits(n, 0, 0, Went.exact);
-  const exponent = n[LEFT + EXPONENT]! - BIAS;
+  const exponent = n[LEFT + EXPONENT]! - BIAS, high = n[LEFT + HIGH]!, low = n[LEFT]!;
   if (!isNormal(n, LEFT) || exponent >= width - 2 || exponent < 0) return Went.no;
-  const high = n[LEFT + HIGH]!, whole = high >>> 31 - exponent, fraction = high << exponent + 1 >>> 0, rest = n[LEFT] !== 0;
-  const up = !truncates && (fraction > INTEGER_BIT || (fraction === INTEGER_BIT && (rest || (whole & 1) !== 0)));
-  const magnitude = up ? whole + 1 : whole;
-  return putBits(n, n[LEFT + SIGN] === 0 ? magnitude : -magnitude, 0, up ? Went.up : fraction !== 0 || rest ? Went.down : Went.exact);
+  // The whole part in two words, the next 32 places, and whether anything is below them.
+  const shift = exponent < 31 ? 31 - exponent : 63 - exponent, below = 32 - shift;
+  let wholeLow: number, wholeHigh = 0, fraction: number, rest = false;
+  if (exponent < 31) {
+    wholeLow = high >>> shift;
+    fraction = shift === 0 ? low : (high << below | low >>> shift) >>> 0;
+    rest = shift !== 0 && low << below !== 0;
+  } else if (shift === 32) {
+    wholeLow = high;
+    fraction = low;
+  } else {
+    wholeLow = (low >>> shift | high << below) >>> 0;
+    wholeHigh = high >>> shift;
+    fraction = low << below >>> 0;
+  }
+  const up = !truncates && (fraction > INTEGER_BIT || (fraction === INTEGER_BIT && (rest || (wholeLow & 1) !== 0)));
+  if (up) {
+    wholeLow = wholeLow + 1 >>> 0;
+    if (wholeLow === 0) wholeHigh++;
+  }
+  const went = up ? Went.up : fraction !== 0 || rest ? Went.down : Went.exact;
+  if (n[LEFT + SIGN] === 0) return putBits(n, wholeLow, wholeHigh, went);
+  return putBits(n, -wholeLow, ~wholeHigh + (wholeLow === 0 ? 1 : 0), went);
 }
