@@ -75,6 +75,9 @@ const HOLE = 3 * 2 ** 30;
 const ABOVE_HOLE = 2 ** 32;
 /** Slots of the address space that system-management mode sees. */
 const IN_SMM = 0x10000;
+/** Where an SMI goes after reset, and what a firmware would leave there at the least: RSM. */
+const SMI_HANDLER_AT = 0x38000;
+const SMI_HANDLER = Uint8Array.of(0x0f, 0xaa);
 /** The clock of the ACPI timer in Hz. */
 const PM_TIMER_HZ = 3579545;
 const YEAR_2000 = 946684800;
@@ -225,6 +228,7 @@ export function createBoard(vm: Vm, options: BoardOptions): Board {
     const image = readImage(file, lowRam);
     const boot = bootInformation(image, commandLine, initrd, lowRam, highRam);
     if (lowRam >= LEGACY_END) vm.writeMemory(ACPI_AT, acpiTables(vcpus.length));
+    if (lowRam >= LEGACY_END) vm.writeMemory(SMI_HANDLER_AT, SMI_HANDLER);
     for (const segment of image.segments) placeSegment(vm, segment);
     for (const { guestPhysical, bytes } of boot.writes) vm.writeMemory(guestPhysical, bytes);
     const vcpu = vcpus[0]!;

@@ -75,6 +75,8 @@ export interface Machine {
   readonly capability: Capabilities;
   /** The TSC now: a function of the instruction count and of the header. */
   tsc(): bigint;
+  /** The same outside nested guests, where theirs is scaled and has an offset. Absent: there are none. */
+  hostTsc?(): bigint;
   /** PAUSE: the guest waits in a loop, and time goes on. Absent: it does not. */
   pause?(): void;
   /** 64 random bits from the journal's seed. */

@@ -82,6 +82,7 @@ const physicalBits = (low: bigint): Check => (machine, value) => {
 
 const isAmd = (machine: Machine): boolean => machine.capability.vendor === 'AuthenticAMD' || machine.capability.vendor === 'HygonGenuine';
 
+/** A nested guest that is allowed to writes the processor's TSC: its offset only counts when it reads. */
 function writeTsc({ cpu }: Machine, delta: bigint): void {
   cpu.tscOffset = BigInt.asUintN(64, cpu.tscOffset + delta);
   cpu.tscAdjust = BigInt.asUintN(64, cpu.tscAdjust + delta);
@@ -175,7 +176,7 @@ const shadowStack = ['cet-ss', 'cet-ibt'];
 const speculation = ['spec-ctrl', 'ibrs', 'stibp', 'amd-stibp', 'ssbd', 'amd-ssbd'];
 
 export const msrRows: readonly MsrRow[] = [
-  row(Msr.TSC, 'TSC', ['tsc'], { read: (machine) => machine.tsc(), write: (machine, value) => writeTsc(machine, value - machine.tsc()) }, { attention: true }),
+  row(Msr.TSC, 'TSC', ['tsc'], { read: (machine) => machine.tsc(), write: (machine, value) => writeTsc(machine, value - (machine.hostTsc ?? machine.tsc)()) }, { attention: true }),
   row(Msr.TSC_ADJUST, 'TSC_ADJUST', ['tsc-adjust'], { read: ({ cpu }) => cpu.tscAdjust, write: (machine, value) => writeTsc(machine, value - machine.cpu.tscAdjust) }, { attention: true }),
   row(Msr.TSC_DEADLINE, 'TSC_DEADLINE', ['tsc-deadline'], {
     read: (machine) => machine.apicRead?.(Msr.TSC_DEADLINE) ?? 0n,

@@ -500,6 +500,7 @@ export function createRunner(parts: RunnerParts): Runner {
     cpu, capability,
     memory: access.memory,
     tsc: () => u32[GUEST_MODE] === 0 ? hostTsc() : guestTsc(hostTsc()),
+    hostTsc,
     random: () => parts.random(),
     pause: letPause,
     portIn(port, size) {

@@ -97,6 +97,9 @@ const WASM_PAGE = 65536;
 /** Linear memory ends at 4 GiB. */
 const LARGEST_RAM = 2 ** 32 - WASM_PAGE - RAM;
 
+/** As KVM makes a vCPU, and FNINIT of a firmware: RESET itself leaves x87 exceptions unmasked (APM Vol. 2, table 14-1). */
+const FCW_INITIAL = 0x37f;
+
 export function createVirtualMachine(config: MachineConfig): VirtualMachine {
   const { ramBytes } = config;
   if (!Number.isSafeInteger(ramBytes) || ramBytes < PAGE_SIZE || ramBytes % PAGE_SIZE !== 0 || ramBytes > LARGEST_RAM) {
@@ -208,6 +211,7 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
       decide({ kind: 'VcpuCreated', id });
       activate(id);
       resetCpu(cpu);
+      cpu.fcw = FCW_INITIAL;
       // "EDX: family, model, stepping" (APM Vol. 2, table 14-1).
       cpu.rdx = BigInt(capability.signature);
       if (id !== 0) {
