@@ -75,6 +75,17 @@ describe('VMRUN', () => {
     expect([at(Control.exitCode), at(Control.exitInfo1), at(Control.exitInfo2), at(Control.nextRip), at(SAVE + Save.rip), at(SAVE + Save.rax), at(SAVE + Save.rflags)])
       .toEqual([0x81n, 1n, 2n, 0x4005n, 0x4002n, 0x77n, 0x47n]);
   });
+  test('shadow stacks move where the processor has them', () => {
+    const before = host().with({ sCet: 1n, ssp: 0x9000n, interruptSspTable: 0xa000n }), features = ['svm', 'lm', 'nx', 'pae'];
+    const vmcb = goodVmcb((view) => [Save.sCet, Save.ssp, Save.interruptSspTable].forEach((at, index) => view.setBigUint64(SAVE + at, BigInt(16 * index + 1), true)));
+    for (const [present, inside, outside] of [[[...features, 'cet-ss'], [1n, 17n, 33n], [1n, 0x9000n, 0xa000n]], [features, [1n, 0x9000n, 0xa000n], [2n, 0x8000n, 0xa000n]]] as const) {
+      const { after } = enter(vmcb, door(present), before);
+      expect([after.sCet, after.ssp, after.interruptSspTable]).toEqual(inside);
+      const out = leaveGuest(after.with({ sCet: 2n, ssp: 0x8000n }), { code: 0x81, info1: 0n, info2: 0n, nextRip: 0n }, context(vmcb, door(present)));
+      expect([out.after.sCet, out.after.ssp, out.after.interruptSspTable]).toEqual(outside);
+      expect(new DataView(out.writes[0]!.bytes.buffer).getBigUint64(SAVE + Save.ssp, true)).toBe(present.length > features.length ? 0x8000n : 17n);
+    }
+  });
   test('without memory behind the VMCB raises #GP, or user space hears of it', () => {
     const nowhere = { memory: memoryOf(goodVmcb()), capability: door() };
     expect(enterGuest(host(), { address: 0x9000, nextRip: NEXT }, nowhere)).toMatchObject({ fault: { vector: 13 } });

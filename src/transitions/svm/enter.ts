@@ -10,8 +10,8 @@ import { wordsIn } from '../outcome.ts';
 import type { Context, ReadonlyMemory, TransitionOutcome } from '../outcome.ts';
 import { checkEntry } from './checks.ts';
 import {
-  Control, CONTROL_SIZE, Event, Exit, exitName, Extension, HOST_WORD, Intercept1, InterruptState, loadBranches, loadGuestOnly, loadWorld, NESTED_WORD, NP_ENABLE, SAVE, Save,
-  saveBranches, saveWorld,
+  Control, CONTROL_SIZE, Event, Exit, exitName, Extension, HOST_WORD, Intercept1, InterruptState, hasShadowStacks, loadBranches, loadGuestOnly, loadShadowStacks, loadWorld, NESTED_WORD, NP_ENABLE,
+  SAVE, Save, saveBranches, saveShadowStacks, saveWorld,
   VirtualInterrupt, VMCB_SIZE, word64,
 } from './vmcb.ts';
 
@@ -45,6 +45,10 @@ export function enterGuest(before: VcpuState, { address, nextRip }: Vmrun, { mem
       saveBranches(draft.words, draft.words, HOST_WORD);
       loadBranches(vmcb, SAVE >> 2, draft.words);
     }
+    if (movesShadowStacks(vmcb, SAVE >> 2, draft.words, capability)) {
+      saveShadowStacks(draft.words, draft.words, HOST_WORD);
+      loadShadowStacks(vmcb, SAVE >> 2, draft.words);
+    }
     loadGuest(draft, vmcb, capability);
     draft.vmcbAddress = BigInt(address);
     if (pointers !== undefined) [draft.pdpte0, draft.pdpte1, draft.pdpte2, draft.pdpte3] = pointers as [bigint, bigint, bigint, bigint];
@@ -59,6 +63,10 @@ export function enterGuest(before: VcpuState, { address, nextRip }: Vmrun, { mem
 
 export const usesNestedPaging = (vmcb: Readonly<Uint32Array>, capability: Capabilities, at = 0): boolean =>
   (vmcb[at + (Control.nestedControl >> 2)]! & NP_ENABLE) !== 0 && capability.has('npt');
+
+/** S_CET, SSP and the table of interrupt stacks go with the world. */
+export const movesShadowStacks = (area: Readonly<Uint32Array>, at: number, state: Readonly<Uint32Array>, capability: Capabilities): boolean =>
+  hasShadowStacks(area, at, state) && capability.has('cet-ss');
 
 /** LBR virtualization (APM Vol. 2, 15.23). Without it host and guest share DebugCtl and the branch records. */
 export const recordsBranches = (vmcb: Readonly<Uint32Array>, capability: Capabilities, at = 0): boolean =>

@@ -7,9 +7,9 @@ import type { VcpuState } from '../../cpu/vcpu-state.ts';
 import type { Capabilities } from '../../model/capabilities.ts';
 import { wordsIn } from '../outcome.ts';
 import type { Context, TransitionOutcome } from '../outcome.ts';
-import { endEvent, recordsBranches, usesNestedPaging } from './enter.ts';
+import { endEvent, movesShadowStacks, recordsBranches, usesNestedPaging } from './enter.ts';
 import {
-  Control, Event, exitName, HOST_WORD, InterruptState, loadBranches, loadWorld, NESTED_WORD, SAVE, Save, saveBranches, saveGuestOnly, saveWorld, VMCB_SIZE, word64,
+  Control, Event, exitName, HOST_WORD, InterruptState, loadBranches, loadShadowStacks, loadWorld, NESTED_WORD, SAVE, Save, saveBranches, saveGuestOnly, saveShadowStacks, saveWorld, VMCB_SIZE, word64,
 } from './vmcb.ts';
 
 export interface Vmexit {
@@ -42,12 +42,13 @@ export function leaveGuest(before: VcpuState, exit: Vmexit, { memory, capability
   const vmcb = wordsIn(bytes);
   writeGuest(before, exit, vmcb, capability, nestedPaging);
   if (branches) saveBranches(before.words, vmcb, SAVE >> 2);
+  if (movesShadowStacks(vmcb, SAVE >> 2, before.words, capability)) saveShadowStacks(before.words, vmcb, SAVE >> 2);
   if (exit.instruction !== undefined && exit.instruction.length > 0) {
     bytes[Control.instructionLength] = exit.instruction.length;
     bytes.fill(0, Control.instructionLength + 1, Control.instructionLength + 16);
     bytes.set(exit.instruction, Control.instructionLength + 1);
   }
-  const after = loadHost(before, nestedPaging, branches);
+  const after = loadHost(before, nestedPaging, branches, movesShadowStacks(before.words, HOST_WORD, before.words, capability));
   const pointers = pagePointers(after, memory.read64);
   const writes = [{ physical: address + WRITTEN_FROM, bytes: bytes.subarray(WRITTEN_FROM) }];
   if (pointers === undefined) return { after, writes, checks: [], flush: 'all', detail };
@@ -83,7 +84,7 @@ function writeGuest(before: VcpuState, exit: Vmexit, vmcb: Uint32Array, capabili
 }
 
 /** The host as VMRUN put it aside: CPL 0, breakpoints off, GIF clear (APM Vol. 2, 15.6). */
-function loadHost(before: VcpuState, nestedPaging: boolean, branches: boolean): VcpuState {
+function loadHost(before: VcpuState, nestedPaging: boolean, branches: boolean, shadowStacks: boolean): VcpuState {
   return before.edit((draft) => {
     const { words } = draft;
     loadWorld(words, HOST_WORD, words);
@@ -93,6 +94,7 @@ function loadHost(before: VcpuState, nestedPaging: boolean, branches: boolean): 
     draft.rflagsSystem = rflagsSystem;
     if (nestedPaging) draft.pat = word64(words, HOST_WORD + (Save.pat >> 2));
     if (branches) loadBranches(words, HOST_WORD, words);
+    if (shadowStacks) loadShadowStacks(words, HOST_WORD, words);
     draft.cr0 = (draft.cr0 | CR0.PE) >>> 0;
     draft.dr7 = BigInt(DR7_FIXED);
     draft.cpl = 0;

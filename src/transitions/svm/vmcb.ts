@@ -18,7 +18,7 @@ export const CONTROL_SIZE = 0x400;
 export const SAVE = 0x400;
 export const Save = {
   es: 0x00, cs: 0x10, ss: 0x20, ds: 0x30, fs: 0x40, gs: 0x50, gdtr: 0x60, ldtr: 0x70, idtr: 0x80, tr: 0x90, cpl: 0xcb, efer: 0xd0,
-  cr4: 0x148, cr3: 0x150, cr0: 0x158, dr7: 0x160, dr6: 0x168, rflags: 0x170, rip: 0x178, rsp: 0x1d8, rax: 0x1f8,
+  cr4: 0x148, cr3: 0x150, cr0: 0x158, dr7: 0x160, dr6: 0x168, rflags: 0x170, rip: 0x178, rsp: 0x1d8, sCet: 0x1e0, ssp: 0x1e8, interruptSspTable: 0x1f0, rax: 0x1f8,
   star: 0x200, lstar: 0x208, cstar: 0x210, sfmask: 0x218, kernelGsBase: 0x220, sysenterCs: 0x228, sysenterEsp: 0x230, sysenterEip: 0x238,
   cr2: 0x240, pat: 0x268, debugCtl: 0x270, branchFrom: 0x278, branchTo: 0x280, exceptionFrom: 0x288, exceptionTo: 0x290,
 } as const;
@@ -97,6 +97,8 @@ const worldMoves = [
 const worldSegments = (['es', 'cs', 'ss', 'ds'] as const).map(segment);
 /** What only a guest's area holds. */
 const guestMoves = [move(Save.dr7, 'dr7'), move(Save.dr6, 'dr6'), move(Save.cr2, 'cr2')];
+/** Shadow stacks of the supervisor levels, where the processor has them (APM Vol. 2, 15.5.1 and 18). */
+const shadowMoves = [move(Save.sCet, 'sCet'), move(Save.ssp, 'ssp'), move(Save.interruptSspTable, 'interruptSspTable')];
 /** DebugCtl and the branch records, which move where LBR virtualization is enabled (APM Vol. 2, 15.23). */
 const branchMoves = [
   move(Save.debugCtl, 'debugCtl'),
@@ -167,6 +169,16 @@ export function loadWorld(area: Uint32Array, at: number, state: Uint32Array): vo
 export function loadGuestOnly(area: Uint32Array, at: number, state: Uint32Array): void {
   moveIn(guestMoves, [], area, at, state);
 }
+export function loadShadowStacks(area: Uint32Array, at: number, state: Uint32Array): void {
+  moveIn(shadowMoves, [], area, at, state);
+}
+export function saveShadowStacks(state: Readonly<Uint32Array>, area: Uint32Array, at: number): void {
+  moveOut(shadowMoves, [], state, area, at);
+}
+const isClear = (words: Readonly<Uint32Array>, first: number): boolean => (words[first]! | words[first + 1]!) === 0;
+/** Whether all three are 0 on both sides: then nobody can tell whether they move. */
+export const hasShadowStacks = (area: Readonly<Uint32Array>, at: number, state: Readonly<Uint32Array>): boolean =>
+  shadowMoves.some(({ save, word }) => !isClear(area, at + save) || !isClear(state, word));
 export function loadBranches(area: Uint32Array, at: number, state: Uint32Array): void {
   moveIn(branchMoves, [], area, at, state);
 }
