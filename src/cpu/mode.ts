@@ -25,10 +25,10 @@ export interface Mode {
 }
 
 /** The control bits that x87, MMX and SSE instructions obey: CR0.EM, CR0.TS, CR4.OSFXSR; and `avx`: protected mode, CR4.OSXSAVE, and SSE and
- * AVX state enabled in XCR0 (APM Vol. 4, 1.2.6). */
-export interface Units { readonly emulated: boolean; readonly switched: boolean; readonly fxsr: boolean; readonly avx: boolean }
+ * AVX state enabled in XCR0 (APM Vol. 4, 1.2.6). `real`: no instruction with a VEX or XOP prefix is known in real and virtual-8086 mode. */
+export interface Units { readonly emulated: boolean; readonly switched: boolean; readonly fxsr: boolean; readonly avx: boolean; readonly real: boolean }
 
-const USER = 0x10, FLAT_DATA = 0x20, FLAT_CODE = 0x40, ALIGNMENT = 0x80, EMULATED = 0x100, SWITCHED = 0x200, FXSR = 0x400, AVX = 0x800, GUARDED = 0x1000;
+const USER = 0x10, FLAT_DATA = 0x20, FLAT_CODE = 0x40, ALIGNMENT = 0x80, EMULATED = 0x100, SWITCHED = 0x200, FXSR = 0x400, AVX = 0x800, GUARDED = 0x1000, REAL = 0x2000;
 const sizeCode = { 16: 0, 32: 1, 64: 2 } as const, sizes = [16, 32, 64, 64] as const;
 
 const CPL_WORD = placeOf('cpl') >> 2, XCR0_WORD = placeOf('xcr0') >> 2, CR0_WORD = placeOf('cr0') >> 2, CR4_WORD = placeOf('cr4') >> 2, FLAGS_WORD = placeOf('rflagsSystem') >> 2;
@@ -52,7 +52,7 @@ const hasAvx = (cpu: Cpu): boolean =>
 /** What `modeOf` says of the units, for a reader that keeps no modes. */
 export const unitsOf = (cpu: Cpu): Units => ({
   emulated: (cpu.u32[CR0_WORD]! & CR0.EM) !== 0, switched: (cpu.u32[CR0_WORD]! & CR0.TS) !== 0,
-  fxsr: (cpu.u32[CR4_WORD]! & CR4.OSFXSR) !== 0, avx: hasAvx(cpu),
+  fxsr: (cpu.u32[CR4_WORD]! & CR4.OSFXSR) !== 0, avx: hasAvx(cpu), real: is8086(cpu),
 });
 
 /** Bits of IA32_U_CET and IA32_S_CET (SDM Vol. 1, 17.1.3; APM Vol. 2, 18.4). */
@@ -77,19 +77,20 @@ export function modeKey(cpu: Cpu): number {
   }
   if (user && cpu.u32[CR0_WORD]! & CR0.AM && cpu.u32[FLAGS_WORD]! & AC) key |= ALIGNMENT;
   if (hasAvx(cpu)) key |= AVX;
+  if (is8086(cpu)) key |= REAL;
   if (isGuarded(cpu)) key |= GUARDED;
   // EM, TS and OSFXSR, moved to their places in the key.
   return key | (cpu.u32[CR0_WORD]! & (CR0.EM | CR0.TS)) << 6 | (cpu.u32[CR4_WORD]! & CR4.OSFXSR) << 1;
 }
 
-const modes: (Mode | undefined)[] = new Array<undefined>(0x2000).fill(undefined);
+const modes: (Mode | undefined)[] = new Array<undefined>(0x4000).fill(undefined);
 export function modeOf(key: number): Mode {
   let mode = modes[key];
   if (!mode) {
     mode = {
       key, codeSize: sizes[key & 3]!, stackSize: sizes[key >> 2 & 3]!, user: (key & USER) !== 0,
       flatData: (key & FLAT_DATA) !== 0, flatCode: (key & FLAT_CODE) !== 0, alignmentCheck: (key & ALIGNMENT) !== 0,
-      units: { emulated: (key & EMULATED) !== 0, switched: (key & SWITCHED) !== 0, fxsr: (key & FXSR) !== 0, avx: (key & AVX) !== 0 },
+      units: { emulated: (key & EMULATED) !== 0, switched: (key & SWITCHED) !== 0, fxsr: (key & FXSR) !== 0, avx: (key & AVX) !== 0, real: (key & REAL) !== 0 },
       guarded: (key & GUARDED) !== 0,
     };
     modes[key] = mode;
