@@ -252,12 +252,15 @@ function allowApproximation(cpu: Cpu, { vectors }: State, found: string[]): void
   });
 }
 
+const MASK63 = (1n << 63n) - 1n;
 /** x87 functions promise less than one unit in the last place: then the other neighbour of the exact value is as good, and so is its C1. */
 function allowLastDigit(cpu: Cpu, { x87, control }: State, found: string[]): void {
   x87.forEach((should, number) => {
     const at = placeOfArea('x87') + 16 * number >> 3;
     const is = BigInt.asUintN(80, cpu.u64[at]! | cpu.u64[at + 1]! << 64n);
-    if (is !== should + 1n && is !== should - 1n) return;
+    // Without the integer bit, so that neighbours on both sides of a power of two are neighbours here.
+    const distance = (is >> 64n << 63n | is & MASK63) - (should >> 64n << 63n | should & MASK63);
+    if (distance !== 1n && distance !== -1n) return;
     found.push(`p${number}`);
     x87[number] = is;
   });

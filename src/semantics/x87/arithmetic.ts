@@ -81,9 +81,10 @@ export function squareRootOf(value: Float80, controlWord: number): Result {
   return round(false, root << 1n | sticky, (lastBitOf(value) - shift) / 2 - 1, roundingOf(controlWord), denormalFlag(kind));
 }
 
-/** Newton's iteration from a guess that is too large. */
+/** Newton's iteration, after whose first step the guess is too large; `value` is below 2^1000. */
 export function floorRoot(value: bigint): bigint {
-  let root = 1n << BigInt(bitLength(value) + 1 >> 1);
+  const guess = BigInt(Math.floor(Math.sqrt(Number(value)))) || 1n;
+  let root = guess + value / guess >> 1n;
   for (;;) {
     const next = root + value / root >> 1n;
     if (next >= root) return root;
