@@ -53,6 +53,19 @@ export const requireSvm: Guard = ({ cpu }) => {
 
 // ── Instructions ──
 
+/** Where each intercept is asked for. One without its decision does not compile. */
+export const interceptSources = {
+  INTR: 'event', NMI: 'event', SMI: 'event', INIT: 'event', VINTR: 'event', SHUTDOWN: 'event', TASK_SWITCH: 'task switch', IOIO: 'port',
+  CR0_SEL_WRITE: 'instruction', IDTR_READ: 'instruction', GDTR_READ: 'instruction', LDTR_READ: 'instruction', TR_READ: 'instruction', IDTR_WRITE: 'instruction',
+  GDTR_WRITE: 'instruction', LDTR_WRITE: 'instruction', TR_WRITE: 'instruction', RDTSC: 'instruction', RDPMC: 'instruction', PUSHF: 'instruction', POPF: 'instruction',
+  CPUID: 'instruction', RSM: 'instruction', IRET: 'instruction', SWINT: 'instruction', INVD: 'instruction', PAUSE: 'instruction', HLT: 'instruction', INVLPG: 'instruction',
+  INVLPGA: 'instruction', MSR: 'instruction', VMRUN: 'instruction', VMMCALL: 'instruction', VMLOAD: 'instruction', VMSAVE: 'instruction', STGI: 'instruction', CLGI: 'instruction',
+  SKINIT: 'instruction', RDTSCP: 'instruction', ICEBP: 'instruction', WBINVD: 'instruction', MONITOR: 'instruction', MWAIT: 'instruction', MWAIT_CONDITIONAL: 'instruction',
+  XSETBV: 'instruction', RDPRU: 'instruction', INVPCID: 'instruction',
+  FERR_FREEZE: 'never: FERR# and IGNNE# are not there', EFER_WRITE_TRAP: 'never: traps of register writes came with SEV-ES',
+  INVLPGB: 'never: no such instruction here', INVLPGB_ILLEGAL: 'never: no such instruction here', MCOMMIT: 'never: no such instruction here', TLBSYNC: 'never: no such instruction here',
+} as const satisfies Record<keyof typeof Intercept1 | keyof typeof Intercept2 | keyof typeof Intercept3, 'event' | 'task switch' | 'port' | 'instruction' | `never: ${string}`>;
+
 interface Row {
   readonly word: number;
   readonly bit: number;
@@ -77,7 +90,7 @@ const immediate = (_: Machine, instruction: Instruction): bigint => {
   return operand.kind === 'immediate' ? operand.value : 0n;
 };
 
-const rows: Readonly<Record<string, Row>> = {
+export const interceptRows: Readonly<Record<string, Row>> = {
   SIDT: first(Intercept1.IDTR_READ, storesTable), SGDT: first(Intercept1.GDTR_READ, storesTable),
   SLDT: first(Intercept1.LDTR_READ, all(protectedMode, storesTable)), STR: first(Intercept1.TR_READ, all(protectedMode, storesTable)),
   LIDT: first(Intercept1.IDTR_WRITE, level0), LGDT: first(Intercept1.GDTR_WRITE, level0),
@@ -104,7 +117,7 @@ const rows: Readonly<Record<string, Row>> = {
 /** Asked before a system instruction of a guest is executed: the exit that comes instead. */
 export function interceptInstruction(machine: Machine, instruction: Instruction): Vmexit | undefined {
   const { cpu } = machine, { mnemonic } = instruction;
-  const row = rows[mnemonic];
+  const row = interceptRows[mnemonic];
   if (row !== undefined) {
     if (isIntercepted(cpu, row.word, row.bit) || (row.outsideLongMode === true && !isLongMode(cpu) && hasVirtualSaveLoad(cpu, machine.capability))) {
       row.guard(machine);
