@@ -9,6 +9,8 @@ import { createKvm } from '../../src/kvm/system.ts';
 const here = new URL('.', import.meta.url);
 const programs = readdirSync(here).filter((name) => name.endsWith('.S')).map((name) => name.slice(0, -2)).sort();
 const LIMIT = 50_000_000n;
+/** Programs about what the default model has not. */
+const models: Readonly<Record<string, string>> = { shadow: 'SapphireRapids,+cet-ss,+cet-ibt' };
 
 /** A handler that does nothing: RSM, where SMBASE is after reset. */
 const RSM_AT = 0x38000, RSM = Uint8Array.of(0x0f, 0xaa);
@@ -16,7 +18,7 @@ const RSM_AT = 0x38000, RSM = Uint8Array.of(0x0f, 0xaa);
 /** Runs a program to its end, in steps of `step` instructions where given, with an SMI between two steps where wanted. */
 function play(name: string, tier: Tier, step?: bigint, smi = false) {
   const printed: number[] = [];
-  const vm = createKvm().createVm({ cpu: 'EPYC-Genoa-v3', behaviours: {}, ramBytes: 64 << 20, tier, seed: 7n, quantum: 10_000, tscKhz: 1_000_000 });
+  const vm = createKvm().createVm({ cpu: models[name] ?? 'EPYC-Genoa-v3', behaviours: {}, ramBytes: 64 << 20, tier, seed: 7n, quantum: 10_000, tscKhz: 1_000_000 });
   const board = createBoard(vm, { cpuCount: 1, quantum: 10_000, onOutput: (byte) => printed.push(byte) });
   board.loadImage(readFileSync(new URL(`out/${name}.elf`, here)), `${name}.elf`);
   if (smi) vm.writeMemory(RSM_AT, RSM);
