@@ -12,7 +12,7 @@ import type { Happened } from '../replay/compare.ts';
 import { breathe } from '../host/clock.ts';
 import { UserError } from '../host/errors.ts';
 import { onInterrupt } from '../host/signals.ts';
-import { writeOutput } from '../host/terminal.ts';
+import { writeError, writeOutput } from '../host/terminal.ts';
 import { UsageError } from './arguments.ts';
 import { behaviourOptions, chosenBehaviours } from './behaviour-options.ts';
 import { Exit, type Command, type Input } from './command.ts';
@@ -31,7 +31,7 @@ function targetOf({ header }: Journal, input: Input): MachineHeader {
   if (to === undefined && input.option('--profile') === undefined && input.all('--behaviour').length === 0) {
     throw new UsageError('retro migrate needs to know where to.', 'Add --to MODEL, --profile NAME or --behaviour ID=VALUE.');
   }
-  const model = to === undefined ? header.model : /^[,+-]/.test(to) ? `${header.model},${to.replace(/^,/, '')}` : to;
+  const model = to === undefined ? header.model : /^[,+-]|^(phys-bits|vendor)=/.test(to) ? `${header.model},${to.replace(/^,/, '')}` : to;
   resolveModel(model);
   return { ...header, model, behaviours };
 }
@@ -128,6 +128,9 @@ async function run(input: Input): Promise<number> {
     progress.clear();
     if (input.has('--json')) writeOutput(json({ journal: journal.path, target: { model: target.model, behaviours: target.behaviours }, ...verdict }));
     else await show(verdict, journal, target);
+    if (verdict.outdated.length > 0 && !input.has('--json')) {
+      writeError(`retro: This version answers ${verdict.outdated.length} of the run’s questions otherwise for the recorded CPU itself (${verdict.outdated.slice(0, 3).map(({ capability }) => capability).join(', ')}); record the guest again for a verdict without that doubt.\n`);
+    }
     if (verdict.verdict === 'broken') {
       throw new UserError('EBROKEN', `${journal.path} does not replay with this version: event ${verdict.seq} comes out otherwise.`, '“retro verify” shows how; record the guest again.');
     }

@@ -44,7 +44,10 @@ export interface FirstDifference {
   readonly because: readonly Contrast[];
 }
 
-export type MigrationVerdict =
+export type MigrationVerdict = {
+  /** Questions that this version answers otherwise for the recorded CPU itself: another version has recorded. */
+  readonly outdated: readonly Contrast[];
+} & (
   | {
     readonly verdict: 'identical';
     readonly by: 'footprint' | 'replay';
@@ -67,14 +70,15 @@ export type MigrationVerdict =
     readonly otherwise: readonly Contrast[];
   }
   /** This engine does not replay the recording itself; `seq` is the first event that comes out otherwise. */
-  | { readonly verdict: 'broken'; readonly seq: number };
+  | { readonly verdict: 'broken'; readonly seq: number }
+);
 
 /** Replays nothing when the footprint suffices. */
 export async function migrate(journal: Journal, target: MachineHeader, options: MigrateOptions): Promise<MigrationVerdict> {
   firstSnapshot(journal);
   const original = sideOf(journal.header), other = sideOf(target), footprint = journal.footprint();
-  const otherwise = askedOtherwise(journal, other), cut = !journal.complete;
-  if (otherwise.length === 0 && footprint.length > 0) return { verdict: 'identical', by: 'footprint', asked: footprint.length, otherwise, hidden: undefined, cut };
+  const otherwise = askedOtherwise(journal, other), outdated = askedOtherwise(journal, original), cut = !journal.complete;
+  if (otherwise.length === 0 && footprint.length > 0) return { outdated, verdict: 'identical', by: 'footprint', asked: footprint.length, otherwise, hidden: undefined, cut };
 
   const firstIcount = Math.min(...otherwise.map((each) => each.firstIcount), Number.MAX_SAFE_INTEGER);
   const snapshot = journal.snapshots().filter(({ icount }) => icount <= firstIcount).at(-1)!;
@@ -83,12 +87,12 @@ export async function migrate(journal: Journal, target: MachineHeader, options: 
   const describe = (parting: Parting, pair: Pair): FirstDifference => describeParting(journal, target, options.kvm, original, other, parting, pair);
   const result = await runInLockstep(journal, { ...options, target, snapshot, watched: new Set(otherwise.map(({ capability }) => capability)) },
     (parting, pair) => { hidden.push(describe(parting, pair)); }, (parting, pair) => { seen = describe(parting, pair); });
-  if (result.kind === 'broken') return { verdict: 'broken', seq: result.seq };
+  if (result.kind === 'broken') return { outdated, verdict: 'broken', seq: result.seq };
   // A change of world that comes out otherwise counts, although only its hypervisor's hypervisor may know.
   const told = hidden.find(({ event }) => event !== undefined);
-  if (told !== undefined) return { verdict: 'diverged', first: told, hidden: hidden.at(-1), seen: seen ?? 'never', otherwise };
-  if (seen === undefined) return { verdict: 'identical', by: 'replay', asked: footprint.length, otherwise, hidden: hidden[0], cut };
-  return { verdict: 'diverged', first: seen, hidden: hidden.at(-1), seen: undefined, otherwise };
+  if (told !== undefined) return { outdated, verdict: 'diverged', first: told, hidden: hidden.at(-1), seen: seen ?? 'never', otherwise };
+  if (seen === undefined) return { outdated, verdict: 'identical', by: 'replay', asked: footprint.length, otherwise, hidden: hidden[0], cut };
+  return { outdated, verdict: 'diverged', first: seen, hidden: hidden.at(-1), seen: undefined, otherwise };
 }
 
 function describeParting(journal: Journal, target: MachineHeader, kvm: Kvm, original: Side, other: Side, parting: Parting, pair: Pair): FirstDifference {
