@@ -10,7 +10,7 @@ const sseByName: ReadonlySet<string> = new Set(['LDMXCSR', 'STMXCSR']), mmxByNam
 const avxByName: ReadonlySet<string> = new Set(['VZEROUPPER', 'VZEROALL', 'VLDMXCSR', 'VSTMXCSR']);
 /** Those with a VEX or XOP prefix that work on general registers alone. */
 const generalWithVex: ReadonlySet<string> = new Set([
-  'ANDN', 'BEXTR', 'BLSI', 'BLSMSK', 'BLSR', 'BZHI', 'MULX', 'PDEP', 'PEXT', 'RORX', 'SARX', 'SHLX', 'SHRX', 'CMPCCXADD',
+  'ANDN', 'BEXTR', 'BLSI', 'BLSMSK', 'BLSR', 'BZHI', 'MULX', 'PDEP', 'PEXT', 'RORX', 'SARX', 'SHLX', 'SHRX',
   'BLCFILL', 'BLCI', 'BLCIC', 'BLCMSK', 'BLCS', 'BLSFILL', 'BLSIC', 'T1MSKC', 'TZMSK',
 ]);
 

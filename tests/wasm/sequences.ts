@@ -2,7 +2,7 @@
 // with the same budgets; every stop must show the same state. Used by `sequences.test.ts` and, for long runs, from the command line.
 import { Stop, type Engine } from '../../src/cpu/engine.ts';
 import { rflags, setRflags } from '../../src/cpu/flags.ts';
-import { RAM } from '../../src/cpu/state.ts';
+import { placeOfArea, RAM, VECTOR_BYTES } from '../../src/cpu/state.ts';
 import { decode } from '../../src/isa/decode.ts';
 import type { CodeSize, HasFeature, Instruction } from '../../src/isa/instruction.ts';
 import { isSystem, meaningOf } from '../../src/semantics/index.ts';
@@ -79,6 +79,9 @@ export function makeProgram(seed: number, mode: CodeSize, pool: readonly Uint8Ar
 
 export interface Side { readonly machine: FlatMachine; readonly engine: Engine }
 
+/** Single numbers and halves of doubles that floating point treats in ways of their own. */
+const interesting = [0, 0, 0x3f800000, 0xbf800000, 0x3ff00000, 0xc0080000, 0x7f800000, 0xff800000, 0x7fc00000, 0x7fa00001, 0x00000001, 0x80000000, 0x00800000, 0x7f7fffff];
+
 /** Puts the program into a machine. */
 export function load({ machine, engine }: Side, program: Program): void {
   const { cpu } = machine;
@@ -86,6 +89,9 @@ export function load({ machine, engine }: Side, program: Program): void {
   program.general.forEach((value, number) => { cpu.setGeneral(number, value); });
   cpu.rip = program.mode === 16 ? 0x800n : 0x10000800n;
   setRflags(cpu, program.flags);
+  const next = random(program.seed + 33), vectors = placeOfArea('zmm');
+  for (let at = 0; at < 16 * VECTOR_BYTES; at += 4) cpu.u32[vectors + at >> 2] = at % VECTOR_BYTES < 32 ? interesting[next(2 * interesting.length)] ?? next(2 ** 32) : 0;
+  cpu.mxcsr = [0x1f80, 0x1fa0, 0x1fbf, 0x9fe0, 0x7fa0][next(5)]!;
   for (const { ramOffset, length, linear, name } of memoryMap) {
     for (let at = 0; at < length; at++) cpu.u8[RAM + ramOffset + at] = name === 'code' ? 0xcc : (linear + at) * 167 ^ (linear + at) >> 8;
   }
@@ -100,7 +106,9 @@ export function picture({ machine: { cpu } }: Side, stop: Stop, mode: CodeSize):
   const width = mode === 64 ? 64 : 32;
   const registers = Array.from({ length: mode === 64 ? 16 : 8 }, (_, number) => BigInt.asUintN(width, cpu.general(number)).toString(16));
   const fault = stop === Stop.fault ? ` fault ${cpu.faultVector} ${cpu.faultErrorCode} ${cpu.faultVector === 14 ? cpu.faultAddress.toString(16) : ''}` : '';
-  return `stop ${stop}${fault} left ${cpu.budget} ip ${cpu.rip.toString(16)} fl ${rflags(cpu).toString(16)} ${registers.join(' ')}`;
+  const vectors = placeOfArea('zmm') >> 2, words = cpu.u32.subarray(vectors, vectors + 16 * (VECTOR_BYTES >> 2));
+  const vectorText = Array.from({ length: 16 }, (_, number) => `v${number} ${[...words.subarray(16 * number, 16 * number + 16)].map(word => word.toString(16)).join('.')}`);
+  return `stop ${stop}${fault} left ${cpu.budget} ip ${cpu.rip.toString(16)} fl ${rflags(cpu).toString(16)} ${registers.join(' ')} mxcsr ${cpu.mxcsr.toString(16)} ${vectorText.join(' ')}`;
 }
 
 /** Runs a program on both sides; the answer is the first difference, or undefined. */
