@@ -486,6 +486,10 @@ export function createRunner(parts: RunnerParts): Runner {
     return 'delivered';
   }
 
+  /** An SMI is due that came with the instruction just done. What that was is no part of the state, so no run ends between the two. */
+  const isSmiOfIo = (): boolean =>
+    lastIo !== undefined && lastIoAt === cpu.icount && isSmiDue() && !isInitDue() && !intercepts(Intercept1.SMI);
+
   const hostTsc = (): bigint => BigInt.asUintN(64, icount() + BigInt(clockBase) + cpu.tscOffset);
   const TSC_RATIO = placeOfMsr('tscRatio');
   /** "TSC = host TSC * TSC_RATIO + TSC_OFFSET" (APM Vol. 2, 15.30.5). The MSR is kept as the difference from 1.0. */
@@ -811,7 +815,10 @@ export function createRunner(parts: RunnerParts): Runner {
     }
     for (;;) {
       let budget = remaining();
-      if (budget <= 0) return INTR;
+      if (budget <= 0) {
+        if (isSmiOfIo()) takeSmi();
+        return INTR;
+      }
       if (irqchip !== undefined) {
         irqchip.takeTouched();
         const left = irqchip.due() - now();
