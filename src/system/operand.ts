@@ -8,7 +8,7 @@ import { Attribute, placeOfSegment, SEGMENT_ATTRIBUTES, SEGMENT_BASE, SEGMENT_LI
 import type { Cpu } from '../cpu/state.ts';
 import { GuestFault } from './machine.ts';
 import type { Machine } from './machine.ts';
-import { join } from './words.ts';
+import { join, NEXT_RIP_WORD, RIP_WORD } from './words.ts';
 
 export const Vector = { DE: 0, DB: 1, NMI: 2, BP: 3, OF: 4, BR: 5, UD: 6, NM: 7, DF: 8, TS: 10, NP: 11, SS: 12, GP: 13, PF: 14, MF: 16, AC: 17, MC: 18, XF: 19 } as const;
 
@@ -231,8 +231,9 @@ export const popped = (cpu: Cpu, bytes: number): bigint => cpu.rsp + BigInt(byte
 // ── Instruction end ──
 
 /** RIP behind the instruction. */
-export function retire(cpu: Cpu): void {
-  cpu.rip = cpu.nextRip;
+export function retire({ u32 }: Cpu): void {
+  u32[RIP_WORD] = u32[NEXT_RIP_WORD]!;
+  u32[RIP_WORD + 1] = u32[NEXT_RIP_WORD + 1]!;
 }
 
 export const operandBytes = (instruction: Instruction): 2 | 4 | 8 => instruction.operandSize >> 3 as 2 | 4 | 8;

@@ -68,7 +68,7 @@ function pop(u32: Uint32Array): void {
 // ── Memory ──
 
 /** The host address of a memory operand that is at hand, or 0; its offset is left in `offset`. */
-function hostOf(machine: Machine, instruction: Instruction, operand: MemoryOperand, write: boolean): number {
+export function hostOf(machine: Machine, instruction: Instruction, operand: MemoryOperand, write: boolean): number {
   const { cpu, memory } = machine, { u32 } = cpu, bytes = operand.width >> 3;
   if (memory.hostOfRead === undefined || memory.hostOfWrite === undefined) return 0;
   const displacement = Number(operand.displacement);

@@ -3,12 +3,13 @@
 import { CR0, is8086 } from '../cpu/controls.ts';
 import { Done } from '../cpu/engine.ts';
 import { CS } from '../cpu/segments.ts';
-import { FSW_ES, FSW_TOP, placeOfArea, type Cpu } from '../cpu/state.ts';
+import { FSW_ES, FSW_TOP, placeOf, placeOfArea, type Cpu } from '../cpu/state.ts';
 import type { Instruction, MemoryOperand } from '../isa/instruction.ts';
 import { classify, Condition } from '../semantics/x87/arithmetic.ts';
 import { fromBits, signAndExponent } from '../semantics/x87/convert.ts';
 import type { Float80 } from '../semantics/x87/number.ts';
 import { GuestFault, type Machine } from './machine.ts';
+import { hostOf } from './x87-short.ts';
 import { linearOfOperand, offsetOf, operandAt, readOperand, retire, segmentIndexOf, Vector, writeOperand } from './operand.ts';
 
 /** Busy (a copy of ES), and the exceptions with the stack fault. */
@@ -22,10 +23,10 @@ const FCW_RESET = 0x37f;
 export const topOf = (cpu: Cpu): number => cpu.fsw >> 11 & 7;
 export const setTop = (cpu: Cpu, top: number): void => { cpu.fsw = cpu.fsw & ~FSW_TOP | (top & 7) << 11; };
 const X87 = placeOfArea('x87');
-const placeOf = (physical: number): number => X87 + 16 * (physical & 7);
+const placeOfPhysical = (physical: number): number => X87 + 16 * (physical & 7);
 
 export const readPhysical = (cpu: Cpu, physical: number): Float80 => {
-  const place = placeOf(physical);
+  const place = placeOfPhysical(physical);
   return fromBits(cpu.u64[place >> 3]!, cpu.u16[place + 8 >> 1]!);
 };
 export const readStack = (cpu: Cpu, index: number): Float80 => readPhysical(cpu, topOf(cpu) + index);
@@ -37,7 +38,7 @@ export function markEmpty(cpu: Cpu, index: number): void {
   cpu.ftw &= ~(1 << (topOf(cpu) + index & 7));
 }
 export function writeStack(cpu: Cpu, index: number, value: Float80): void {
-  const place = placeOf(topOf(cpu) + index);
+  const place = placeOfPhysical(topOf(cpu) + index);
   cpu.u64[place >> 3] = value.significand;
   cpu.u16[place + 8 >> 1] = signAndExponent(value);
   markFull(cpu, index);
@@ -113,12 +114,21 @@ export const initialiseX87 = control(false, ({ cpu }) => { initialise(cpu); });
 export const clearExceptions = control(false, ({ cpu }) => { cpu.fsw &= ~(FSW_EXCEPTIONS | FSW_BUSY); });
 /** FNENI, FNDISI and FNSETPM had a meaning for the 8087 and 80287; FNOP never had one. */
 export const doNothing = (waits: boolean) => control(waits, () => { /* As it says. */ });
-export const storeStatus = control(false, (machine, instruction) => { writeOperand(machine, instruction, 0, BigInt(machine.cpu.fsw)); });
-export const storeControl = control(false, (machine, instruction) => { writeOperand(machine, instruction, 0, BigInt(machine.cpu.fcw)); });
+export const storeStatus = control(false, (machine, instruction) => { storeWord(machine, instruction, machine.cpu.fsw); });
+export const storeControl = control(false, (machine, instruction) => { storeWord(machine, instruction, machine.cpu.fcw); });
 export const loadControl = control(true, (machine, instruction) => {
-  setControlWord(machine.cpu, Number(readOperand(machine, instruction, 0)));
+  const operand = operandAt(instruction, 0) as MemoryOperand, host = hostOf(machine, instruction, operand, false);
+  setControlWord(machine.cpu, host === 0 ? Number(readOperand(machine, instruction, 0)) : machine.cpu.view.getUint16(host, true));
   summarise(machine.cpu);
 });
+
+/** To memory that is at hand, or AX, at once: code for x87 does this with every conversion and comparison. */
+function storeWord(machine: Machine, instruction: Instruction, value: number): void {
+  const operand = operandAt(instruction, 0), { view } = machine.cpu;
+  const host = operand.kind === 'memory' ? hostOf(machine, instruction, operand, true) : placeOf('rax');
+  if (host === 0) writeOperand(machine, instruction, 0, BigInt(value));
+  else view.setUint16(host, value, true);
+}
 
 /** FWAIT: a lazy operating system hears of it when CR0.MP is set (APM Vol. 5, "FWAIT"). */
 export function waitForExceptions({ cpu }: Machine): Done {
@@ -224,7 +234,7 @@ export const saveAll = control(false, (machine, instruction) => {
   const { cpu, memory } = machine, area = areaOf(machine, instruction, true);
   storeWords(machine, area);
   for (let index = 0; index < 8; index++) {
-    const place = placeOf(topOf(cpu) + index), at = area.linear + BigInt(area.environmentBytes + 10 * index);
+    const place = placeOfPhysical(topOf(cpu) + index), at = area.linear + BigInt(area.environmentBytes + 10 * index);
     memory.write64(at, cpu.u64[place >> 3]!);
     memory.write16(at + 8n, cpu.u16[place + 8 >> 1]!);
   }
@@ -238,7 +248,7 @@ export const restoreAll = control(true, (machine, instruction) => {
   });
   loadEnvironmentWords(cpu, readWords(machine, area), area.wide);
   values.forEach(([significand, high], index) => {
-    const place = placeOf(topOf(cpu) + index);
+    const place = placeOfPhysical(topOf(cpu) + index);
     cpu.u64[place >> 3] = significand;
     cpu.u64[place + 8 >> 3] = BigInt(high);
   });
