@@ -132,6 +132,13 @@ describe.each(tiers)('in the %s', (tier) => {
     expect([run(vcpu).reason, word(vm, 0x500), vcpu.getRegs().rbx]).toEqual(['Hlt', 1, 1n]);
   });
 
+  test('no run ends between an OUT and its SMI, so that a saved state knows which instruction it was', () => {
+    const { vcpu, seen } = guest(tier, [['e6 b2', 'out 0xb2,al'], incBx, hlt]);
+    run(vcpu);
+    vcpu.smi();
+    expect([vcpu.run(1n).reason, vcpu.icount, seen.map(({ kind, detail }) => [kind, detail['port']])]).toEqual(['Intr', 1n, [['Smi', 0xb2]]]);
+  });
+
   test('an element of REP INS likewise', () => {
     const keep: Listing = [['66 2e a1 c0 fe', 'mov eax,cs:[0xfec0]'], ['66 a3 00 05', 'mov [0x500],eax'], rsm];
     const { vm, vcpu } = guest(tier, [['b9 02 00', 'mov cx,2'], ['bf 00 20', 'mov di,0x2000'], ['f3 6d', 'rep insw'], hlt], keep);
