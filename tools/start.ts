@@ -9,10 +9,12 @@ import { bytes, duration, grouped, mips, table } from '../src/cli/text.ts';
 import { divergenceRows, replayJournal, verdictText, type Replayed } from '../src/cli/verdict.ts';
 import { fileSize, removeFile } from '../src/host/files.ts';
 import { inProject, root } from './project.ts';
+import { parseOptions } from './usage.ts';
 
 /** The integer phases of the benchmark guest, at an eighth of their size. */
 const options = ['alu', 'sieve', 'sha256', 'qsort', 'calls', 'repstr', 'strlen', 'tlb', 'interp', 'smc', 'smcdata', 'int80', 'pf', 'portio', 'shift=3'];
 const image = relative(root, inProject('tests/programs/bench/out/bench64.elf')), journal = 'dist/start.journal';
+parseOptions('start', { options: {} });
 process.chdir(root);
 mkdirSync('dist', { recursive: true });
 for (const suffix of ['', '-wal', '-shm']) removeFile(journal + suffix);

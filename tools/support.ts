@@ -8,6 +8,7 @@ import { rowGroups } from '../src/isa/rows.ts';
 import { featureRows, support } from '../src/model/features.ts';
 import { featureNamed } from '../src/model/models.ts';
 import { whyMissing } from '../src/semantics/index.ts';
+import { parseOptions } from './usage.ts';
 
 export const supportFile = fileURLToPath(new URL('../src/semantics/SUPPORT.md', import.meta.url));
 
@@ -93,4 +94,7 @@ export function supportPage(): string {
   ].join('\n');
 }
 
-if (process.argv[1] !== undefined && /support\.[jt]s$/.test(process.argv[1])) writeFileSync(supportFile.replace('/dist/', '/'), supportPage());
+if (process.argv[1] !== undefined && /support\.[jt]s$/.test(process.argv[1])) {
+  parseOptions('support', { options: {} });
+  writeFileSync(supportFile.replace('/dist/', '/'), supportPage());
+}

@@ -11,7 +11,7 @@ export function parseOptions<const T extends ParseArgsConfig>(tool: string, conf
   try {
     return parseArgs(config);
   } catch (error) {
-    return refuse(tool, `${(error as Error).message.split(/\. /)[0]!.replace(/\.?$/, '')}; --help shows what it takes.`);
+    return refuse(tool, `${(error as Error).message.split(/\. /)[0]!.replace(/\.?$/, '')}; ${config.options !== undefined && Object.keys(config.options).length === 0 ? 'it takes no options' : '--help shows what it takes'}.`);
   }
 }
 

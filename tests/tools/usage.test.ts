@@ -12,6 +12,8 @@ test.each([
   [['vectors'], /^vectors: Name the folder/],
   [['kvm-unit-tests', '--frob'], /^kvm-unit-tests: Unknown option '--frob'; --help shows/],
   [['fuzz-images', '--cases', 'many'], /^fuzz-images: --cases cannot be "many"; it is a number from 1 up\./],
+  [['start', '--shift', '3'], /^start: Unknown option '--shift'; it takes no options\./],
+  [['support', 'page'], /^support: Unexpected argument 'page'; it takes no options\./],
   [['compare-decoder', 'many'], /^compare-decoder: cases per mode cannot be "many"/],
 ])('%j', ([tool, ...words], sentence) => {
   const { stderr, status } = spawnSync(process.execPath, [tsx, inProject(`tools/${tool}.ts`), ...words], { encoding: 'utf8', timeout: 30_000 });
