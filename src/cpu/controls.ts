@@ -18,13 +18,16 @@ export const CR4 = {
   SMEP: 0x100000, SMAP: 0x200000, PKE: 0x400000, CET: 0x800000, PKS: 0x1000000, UINTR: 0x2000000, LAM_SUP: 0x10000000,
 } as const;
 export type Cr4Bit = keyof typeof CR4;
-/** The features of which one must be present for a CR4 bit to be writable; an empty list: always. SMXE, UINTR and LAM wait for their issue. */
+/** The features of which one must be present for a CR4 bit to be writable; an empty list: always. SMXE and UINTR wait for their issue. */
 export const cr4Features: readonly (readonly [Cr4Bit, readonly string[]])[] = [
   ['VME', ['vme']], ['PVI', ['vme']], ['TSD', ['tsc']], ['DE', ['de']], ['PSE', ['pse']], ['PAE', ['pae']], ['MCE', ['mce']], ['PGE', ['pge']],
   ['PCE', []], ['OSFXSR', []], ['OSXMMEXCPT', []], ['UMIP', ['umip']], ['LA57', ['la57']], ['VMXE', ['vmx']],
   ['FSGSBASE', ['fsgsbase']], ['PCIDE', ['pcid']], ['OSXSAVE', ['xsave']], ['SMEP', ['smep']], ['SMAP', ['smap']],
-  ['PKE', ['pku']], ['CET', ['cet-ss', 'cet-ibt']], ['PKS', ['pks']],
+  ['PKE', ['pku']], ['CET', ['cet-ss', 'cet-ibt']], ['PKS', ['pks']], ['LAM_SUP', ['lam']],
 ];
+
+/** CR3: user pointers carry metadata in bits 62:57, or 62:48 (SDM Vol. 3, 4.4). */
+export const CR3_LAM_U57 = 1n << 61n, CR3_LAM_U48 = 1n << 62n;
 
 /** EFER (APM Vol. 2, 3.1.7), all below bit 32. */
 export const EFER = {
@@ -68,6 +71,23 @@ export const is64Bit = (cpu: Cpu): boolean => isLongMode(cpu) && (cpu.u32[CS_ATT
 export const codeSizeOf = (cpu: Cpu): 16 | 32 | 64 => is64Bit(cpu) ? 64 : cpu.u32[CS_ATTRIBUTES]! & Attribute.big ? 32 : 16;
 /** Width of the stack pointer. */
 export const stackSizeOf = (cpu: Cpu): 16 | 32 | 64 => is64Bit(cpu) ? 64 : cpu.u32[SS_ATTRIBUTES]! & Attribute.big ? 32 : 16;
+
+// ── Linear-address masking (SDM Vol. 3, 4.4): of data accesses in 64-bit mode; the words are high halves ──
+
+const CR3_HIGH = (placeOf('cr3') >> 2) + 1, U57 = 0x20000000, U48 = 0x40000000, BITS_62_57 = 0x7e000000, BITS_62_48 = 0x7fff0000;
+/** Whether any pointers may carry metadata. */
+const masksAddresses = (cpu: Cpu): boolean => (cpu.u32[CR4_WORD]! & CR4.LAM_SUP) !== 0 || (cpu.u32[CR3_HIGH]! & (U57 | U48)) !== 0;
+/** The high half without metadata: bits that repeat bit 63. What is not canonical then never is. */
+export function untaggedHigh(cpu: Cpu, high: number): number {
+  if (!masksAddresses(cpu)) return high;
+  if (high >>> 31 === 1) return (cpu.u32[CR4_WORD]! & CR4.LAM_SUP) === 0 ? high : (high | (cpu.u32[CR4_WORD]! & CR4.LA57 ? BITS_62_57 : BITS_62_48)) >>> 0;
+  const mode = cpu.u32[CR3_HIGH]!;
+  return (mode & U57) !== 0 ? high & ~BITS_62_57 : (mode & U48) !== 0 ? high & ~BITS_62_48 : high;
+}
+export function untagged(cpu: Cpu, linear: bigint): bigint {
+  if (!masksAddresses(cpu)) return linear;
+  return BigInt(untaggedHigh(cpu, Number(linear >> 32n))) << 32n | linear & 0xffffffffn;
+}
 
 /** Whether a linear address is canonical for the paging mode (48 bits, or 57 with CR4.LA57). */
 export const isCanonical = (cpu: Cpu, linear: bigint): boolean => isCanonicalFor(linear, cr4Of(cpu) & CR4.LA57 ? 57 : 48);

@@ -118,9 +118,10 @@ function writeVmCr({ cpu }: Machine, value: bigint): void {
   cpu.vmCr = next;
 }
 
-/** IBRS, STIBP, SSBD, PSFD, each with the features that bring it. */
+/** IBRS, STIBP, SSBD, IPRED_DIS, RRSBA_DIS, PSFD, DDPD_U, BHI_DIS_S, each with the features that bring it. There is no speculation to control. */
 const speculationBits: readonly (readonly [bigint, readonly string[]])[] = [
   [1n, ['spec-ctrl', 'ibrs']], [2n, ['stibp', 'amd-stibp', 'spec-ctrl']], [4n, ['ssbd', 'amd-ssbd']], [0x80n, ['intel-psfd', 'amd-psfd']],
+  [0x18n, ['ipred-ctrl']], [0x60n, ['rrsba-ctrl']], [0x100n, ['ddpd-u']], [0x400n, ['bhi-ctrl']],
 ];
 function checkSpeculation({ capability }: Machine, value: bigint): void {
   const allowed = speculationBits.reduce((mask, [bit, features]) => features.some((feature) => capability.has(feature)) ? mask | bit : mask, 0n);
@@ -213,7 +214,7 @@ export const msrRows: readonly MsrRow[] = [
     .map((index, place) => row(index, `MTRRfix${place}`, ['mtrr'], slot('mtrrFixed', place, eachByte(isMtrrType)))),
 
   row(Msr.SPEC_CTRL, 'SPEC_CTRL', speculation, slot('specCtrl', 0, checkSpeculation)),
-  row(Msr.PRED_CMD, 'PRED_CMD', ['spec-ctrl', 'ibpb'], { write: only(1n) }),
+  row(Msr.PRED_CMD, 'PRED_CMD', ['spec-ctrl', 'ibpb'], { write: (machine, value) => only(value > 1n && machine.capability.has('sbpb') ? 0x81n : 1n)(machine, value) }),
   row(Msr.FLUSH_CMD, 'FLUSH_CMD', ['flush-l1d'], { write: only(1n) }),
   row(Msr.VIRT_SPEC_CTRL, 'VIRT_SPEC_CTRL', ['virt-ssbd'], slot('virtSpecCtrl', 0, only(4n))),
   row(Msr.ARCH_CAPABILITIES, 'ARCH_CAPABILITIES', ['arch-capabilities'], featureMsr(Msr.ARCH_CAPABILITIES)),

@@ -2,7 +2,7 @@
 // canonical checks; `vm/run.ts` uses it for the checked accesses of the engines. Nothing here commits before its last possible fault.
 import type { Instruction, MemoryOperand, Operand } from '../isa/instruction.ts';
 import type { segmentNames } from '../isa/instruction.ts';
-import { is64Bit, is8086, isCanonical, isCanonicalFor, stackSizeOf } from '../cpu/controls.ts';
+import { is64Bit, is8086, isCanonical, isCanonicalFor, stackSizeOf, untagged } from '../cpu/controls.ts';
 import { FS, SS, isBig, isExpandDown, isReadable, isWritable } from '../cpu/segments.ts';
 import { Attribute, placeOfSegment, SEGMENT_ATTRIBUTES, SEGMENT_BASE, SEGMENT_LIMIT } from '../cpu/state.ts';
 import type { Cpu } from '../cpu/state.ts';
@@ -24,7 +24,7 @@ const MASK32 = 0xffffffffn;
  * address size already. Violations are #SS(0) in SS, #GP(0) elsewhere. */
 export function linearOf(cpu: Cpu, segment: number, offset: bigint, size: number, write: boolean): bigint {
   if (is64Bit(cpu)) {
-    const linear = segment >= FS ? BigInt.asUintN(64, offset + cpu.u64[placeOfSegment(segment) + SEGMENT_BASE >> 3]!) : offset;
+    const linear = untagged(cpu, segment >= FS ? BigInt.asUintN(64, offset + cpu.u64[placeOfSegment(segment) + SEGMENT_BASE >> 3]!) : offset);
     if (!isCanonical(cpu, linear) || (size > 1 && !isCanonical(cpu, BigInt.asUintN(64, linear + BigInt(size - 1))))) throw segmentFault(segment);
     return linear;
   }

@@ -1,6 +1,6 @@
 // Consistency of control registers, as rows: what is illegal, where the manual says so, whether a state holds. MOV CR, WRMSR EFER and LMSW
 // raise #GP(0) for the first row that does not hold; world switches (VMRUN, RSM) read the same rows by id. No row touches a vCPU.
-import { CR0, CR4, cr4Features, EFER, eferFeatures } from '../cpu/controls.ts';
+import { CR0, CR3_LAM_U48, CR3_LAM_U57, CR4, cr4Features, EFER, eferFeatures } from '../cpu/controls.ts';
 import type { Capabilities } from '../model/capabilities.ts';
 import type { Check } from './check.ts';
 
@@ -75,7 +75,10 @@ export const controlChecks: readonly Check<ControlState>[] = [
   },
   {
     id: 'cr3.reserved', what: 'A CR3 bit above the physical address size is set in long mode.', reference: 'APM Vol. 2, 5.3.2',
-    holds: (state, capability) => !isLong(state) || (state.cr3 & cr3Reserved(capability)) === 0n,
+    holds(state, capability) {
+      const reserved = isLong(state) ? state.cr3 & cr3Reserved(capability) : 0n;
+      return reserved === 0n || ((reserved & ~(CR3_LAM_U57 | CR3_LAM_U48)) === 0n && capability.has('lam'));
+    },
   },
 ];
 

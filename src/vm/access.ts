@@ -1,7 +1,7 @@
 // Guest memory as the vCPU sees it, where the inline TLB probe did not settle it: segmentation, canonical and alignment checks, page walks,
 // page crossings, code and table pages, ROM, MMIO, data breakpoints. Serves the engines (`readSlow`, `writeSlow`, `fetch`) and system
 // instructions (`LinearMemory`). A linear address is in the two variables `low` and `high`; nothing hot makes a bigint.
-import { CR0, CR4, is64Bit } from '../cpu/controls.ts';
+import { CR0, CR4, is64Bit, untaggedHigh } from '../cpu/controls.ts';
 import { Access, Stop, Written } from '../cpu/engine.ts';
 import { AC } from '../cpu/flags.ts';
 import {
@@ -103,6 +103,7 @@ export function createAccess(cpu: Cpu, ram: Ram, tlb: Tlb, hooks: AccessHooks): 
       high = u32[LINEAR + 1]!;
       // Alignment comes before what the address may be (Zen 4, native vectors).
       if ((low & size - 1) !== 0 && mustBeAligned(access)) return raise(GP, 0);
+      if (high !== 0) high = untaggedHigh(cpu, high);
       if (high !== 0 && !isCanonicalWord(high)) return raise((access & Access.stack) !== 0 ? SS : GP, 0);
       // Past the end of the lower half, or past 4 GiB outside 64-bit mode (there a flat segment's limit ends).
       if (low > 0xffffffff - (size - 1) && (is64Bit(cpu) ? !isCanonicalWord(high + 1 >>> 0) : true)) {

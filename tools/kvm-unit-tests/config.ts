@@ -55,6 +55,7 @@ const OTHER_CPU: Readonly<Record<string, string>> = {
   emulator: 'qemu64,vendor=GenuineIntel',
   // Branch tracking was never on AMD processors.
   cet: 'host,vendor=GenuineIntel,+cet-ss,+cet-ibt',
+  lam: 'max,vendor=GenuineIntel,+lam',
 };
 
 /** The model, as `--cpu` takes it. */
