@@ -11,9 +11,7 @@ const folder = new URL('../../src/isa/opcodes/', import.meta.url);
 /** File or folder of src/isa/opcodes, and why its rows have no meaning. */
 const families: Readonly<Record<string, string>> = {
   'sse/': 'SSE is an issue of its own; CPUID does not claim it',
-  'avx/fma.ts': 'FMA4 is on no model later than 2013',
   'avx/mask.ts': 'opmasks come with AVX-512',
-  'avx/packed.ts': 'AVX-VNNI and AVX-IFMA come with AVX-512',
   'avx/xop.ts': 'XOP and LWP are on no model later than 2013',
   'avx512/': 'AVX-512 is an issue of its own; CPUID does not claim it',
   'amd3d.ts': '3DNow! is on no model later than 2010',

@@ -5,7 +5,7 @@ import {
   and, constant, float, floatFlags, isZero, join, not, or, slice, truncate, type Expr, type FloatExpr, type FloatWord, type Lane, type Width,
 } from '../expr.ts';
 import { immediateOf, insertAt } from '../sse/packed.ts';
-import { halfOf, together } from './combine.ts';
+import { halfOf, nothing, together } from './combine.ts';
 
 // ── Comparisons ──
 
@@ -76,7 +76,7 @@ export const toHalfPrecision: Meaning = ([, source], { instruction }) => {
 
 export type FusedWord = Extract<FloatWord, `fused${string}`>;
 /** Which operands are multiplied, and which is added: the digits of the mnemonic. */
-export type FusedOrder = '132' | '213' | '231';
+export type FusedOrder = '123' | '132' | '213' | '231';
 
 const ordered = (order: FusedOrder, [first, second, third]: readonly Expr[]): readonly [Expr, Expr, Expr] => {
   const operands = [first!, second!, third!], at = (digit: number): Expr => operands[Number(order[digit]) - 1]!;
@@ -84,9 +84,13 @@ const ordered = (order: FusedOrder, [first, second, third]: readonly Expr[]): re
 };
 /** All three are vectors: each half of 128 bits. */
 export const fused = (word: FusedWord, format: 32 | 64, order: FusedOrder): Meaning => (operands) => outcome(float(word, format, 128, ...ordered(order, operands)));
+/** The lowest lane alone. */
+export const fusedLow = (word: FusedWord, format: 32 | 64): Meaning => operands => {
+  const low = (value: Expr): Expr => value.width > format ? truncate(format, value) : value;
+  return outcome(float(word, format, format as Width, ...operands.slice(0, 3).map(low)));
+};
 /** The rest of the vector stays that of the destination. */
-export const fusedScalar = (word: FusedWord, format: 32 | 64, order: FusedOrder): Meaning => ([destination, second, third]) => {
-  const low = (value: Expr): Expr => value.width === format ? value : truncate(format, value);
-  const result = float(word, format, format as Width, ...ordered(order, [low(destination), low(second), low(third)]));
-  return { result: insertAt(destination, result, format, 0), exceptions: floatFlags(result) };
+export const fusedScalar = (word: FusedWord, format: 32 | 64, order: FusedOrder): Meaning => ([destination, second, third], shape) => {
+  const { result, exceptions } = fusedLow(word, format)([...ordered(order, [destination, second, third]), nothing], shape);
+  return { result: insertAt(destination, result!, format, 0), ...(exceptions && { exceptions }) };
 };

@@ -5,8 +5,9 @@ import { convert, fromGeneral } from '../sse/float.ts';
 import { sse } from '../sse/index.ts';
 import { blendByImmediate, packed, shuffleFour, shuffleHalves } from '../sse/packed.ts';
 import { aligned, apart, eachHalf, eachSourceHalf, nothing, scalar, vex } from './combine.ts';
+import { addByteProducts, addLongProducts, addWordProducts } from './dot.ts';
 import {
-  compare, convertToHalf, fromHalfPrecision, fused, fusedScalar, testBits, testSigns, toHalfPrecision, type FusedOrder, type FusedWord,
+  compare, convertToHalf, fromHalfPrecision, fused, fusedLow, fusedScalar, testBits, testSigns, toHalfPrecision, type FusedOrder, type FusedWord,
 } from './float.ts';
 import {
   broadcast, broadcastHalf, extractHalf, insertHalf, moveHighHalf, moveHighToLow, moveLowHalf, moveLowToHigh, moveMask, moveQuadword, moveScalar,
@@ -77,18 +78,26 @@ const own: Table = {
   VPERMILPS: permuteInLanes(32), VPERMILPD: permuteInLanes(64), VPBLENDD: apart(eachHalf(blendByImmediate(32), 4)),
   VPSLLVD: apart(eachHalf(packed('shiftLeft', 32))), VPSLLVQ: apart(eachHalf(packed('shiftLeft', 64))),
   VPSRLVD: apart(eachHalf(packed('shiftRight', 32))), VPSRLVQ: apart(eachHalf(packed('shiftRight', 64))), VPSRAVD: apart(eachHalf(packed('shiftRightSigned', 32))),
+  VPDPBUSD: eachHalf(addByteProducts(false)), VPDPBUSDS: eachHalf(addByteProducts(true)),
+  VPDPWSSD: eachHalf(addWordProducts(false)), VPDPWSSDS: eachHalf(addWordProducts(true)),
+  VPMADD52LUQ: eachHalf(addLongProducts('low')), VPMADD52HUQ: eachHalf(addLongProducts('high')),
 };
 const fusedWords: readonly (readonly [name: string, word: FusedWord, isScalar: boolean])[] = [
   ['FMADD', 'fusedAdd', true], ['FMSUB', 'fusedSubtract', true], ['FNMADD', 'fusedNegativeAdd', true], ['FNMSUB', 'fusedNegativeSubtract', true],
   ['FMADDSUB', 'fusedAddOdd', false], ['FMSUBADD', 'fusedAddEven', false],
 ];
+/** FMA4 has the factors and what is added behind the destination, and zeros above a scalar. */
+const fma4: Table = Object.fromEntries(fusedWords.flatMap(([name, word, isScalar]) => [
+  ...([['PS', 32], ['PD', 64]] as const).map(([suffix, format]) => [`V${name}${suffix}`, vex(apart(eachHalf(fused(word, format, '123'))))] as const),
+  ...(isScalar ? [['SS', 32], ['SD', 64]] as const : []).map(([suffix, format]) => [`V${name}${suffix}`, vex(apart(fusedLow(word, format)))] as const),
+]));
 const fma: Table = Object.fromEntries(fusedWords.flatMap(([name, word, isScalar]) => (['132', '213', '231'] as const).flatMap((order: FusedOrder) => [
   ...([['PS', 32], ['PD', 64]] as const).map(([suffix, format]) => [`V${name}${order}${suffix}`, vex(eachHalf(fused(word, format, order)))] as const),
   ...(isScalar ? [['SS', 32], ['SD', 64]] as const : []).map(([suffix, format]) => [`V${name}${order}${suffix}`, vex(fusedScalar(word, format, order))] as const),
 ])));
 
 export const avx: Table = {
-  ...threeOperands, ...threeOperandsByBits, ...twoOperands, ...alignedMoves, ...widenings, ...scalars, ...fma,
+  ...threeOperands, ...threeOperandsByBits, ...twoOperands, ...alignedMoves, ...widenings, ...scalars, ...fma, ...fma4,
   ...Object.fromEntries(Object.entries(own).map(([name, meaning]) => [name, vex(meaning)])),
   VZEROUPPER: () => ({ clears: 'upper' }), VZEROALL: () => ({ clears: 'all' }),
 };
