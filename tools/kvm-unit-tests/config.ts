@@ -38,7 +38,7 @@ const unquote = (text: string): string => text.replace(/^(["'])(.*)\1$/, '$2').r
 
 /** QEMU's models that are no processor, as the nearest of ours. `max`: everything that the engine has, with either maker. */
 const QEMU_MODELS: Readonly<Record<string, { AMD: string; Intel: string }>> = {
-  max: { AMD: 'EPYC-Genoa,+pks,+umip,+tsc-adjust', Intel: 'SapphireRapids,+tsc-adjust' },
+  max: { AMD: 'EPYC-Genoa-v3,+pks,+umip,+tsc-adjust', Intel: 'SapphireRapids,+tsc-adjust' },
   host: { AMD: 'EPYC-Genoa', Intel: 'SapphireRapids' },
 };
 /** Words of -cpu that are about QEMU or the host and not about the processor. */
