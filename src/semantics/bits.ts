@@ -2,8 +2,8 @@
 import type { Instruction } from '../isa/instruction.ts';
 import type { Meaning } from './outcome.ts';
 import {
-  and, bit, byteSwap, call, constant, isZero, leadingZeros, minus, not, or, popcount as popcountOf, select, shiftLeft, shiftRight,
-  shiftRightSigned, signExtend, trailingZeros, truncate, xor, zeroExtend, type Expr,
+  and, bit, byteSwap, constant, isZero, lanes, leadingZeros, minus, not, or, popcount as popcountOf, select, shiftLeft, shiftRight,
+  shiftRightSigned, shuffle, signExtend, slice, trailingZeros, truncate, xor, zeroExtend, type Expr,
 } from './expr.ts';
 import { wholeRegister } from './registers.ts';
 
@@ -65,7 +65,29 @@ export const popcnt: Meaning = ([, source]) => {
 /** The 16-bit form, which the manuals leave undefined, gives 0 (Zen 4, native vectors). */
 export const bswap: Meaning = ([destination]) => ({ result: destination.width === 16 ? constant(16, 0) : byteSwap(destination) });
 
+/** CRC-32C, bit-reflected (SDM Vol. 2A, "CRC32"): 11EDC6F41 read from the other end. */
+const CRC32C = 0x82f63b78n;
+const divided = (dividend: bigint, steps: number): bigint =>
+  steps === 0 ? dividend : divided(dividend & 1n ? dividend >> 1n ^ CRC32C : dividend >> 1n, steps - 1);
+const four = (laneOf: (lane: bigint) => bigint): Expr => constant(128, [3n, 2n, 1n, 0n].reduce((all, lane) => all << 32n | laneOf(lane), 0n));
+
+/** The remainder of 32 bits after so many steps is the sum of those of the bits; a vector has four at a time. */
+function remainderOf(dividend: Expr, steps: number): Expr {
+  const spread = shuffle(32, [0, 0, 0, 0], zeroExtend(128, dividend));
+  let sum: Expr = constant(128, 0);
+  for (let at = 0n; at < steps; at += 4n) {
+    const bits = four(lane => 1n << at + lane);
+    sum = xor(sum, and(lanes('equal', 32, and(spread, bits), bits), four(lane => divided(1n << at + lane, steps))));
+  }
+  const pairs = xor(sum, shuffle(64, [1, 1], sum)), remainder = slice(xor(pairs, shuffle(32, [1, 1, 1, 1], pairs)), 0, 32);
+  return steps === 32 ? remainder : xor(remainder, shiftRight(dividend, constant(32, steps)));
+}
+
+/** The checksum of 32 bits with data of up to 64 added. */
+export function checksumWith(checksum: Expr, data: Expr): Expr {
+  if (data.width === 64) return checksumWith(checksumWith(checksum, truncate(32, data)), slice(data, 32, 32));
+  return remainderOf(xor(checksum, zeroExtend(32, data)), data.width);
+}
 /** The checksum is 32 bits whatever the operand; a 64-bit destination is zero-extended. */
-export const crc32: Meaning = ([destination, data]) => ({
-  result: zeroExtend(destination.width, call('crc32', 32, destination.width === 32 ? destination : truncate(32, destination), data)),
-});
+export const crc32: Meaning = ([destination, data]) =>
+  ({ result: zeroExtend(destination.width, checksumWith(destination.width === 32 ? destination : truncate(32, destination), data)) });

@@ -2,7 +2,7 @@
 // APM Vol. 3, chapter 3.
 import type { Meaning } from './outcome.ts';
 import {
-  and, below, call, constant, isZero, minus, negate, not, or, plus, rotateRight, select, shiftLeft, shiftRight, shiftRightSigned, slice,
+  and, below, constant, isZero, minus, negate, not, or, plus, rotateRight, select, shiftLeft, shiftRight, shiftRightSigned, slice,
   xor, zeroExtend, type Expr,
 } from './expr.ts';
 import { logicFlags } from './flags.ts';
@@ -57,9 +57,33 @@ export const bextr: Meaning = ([, source, control]) => {
   return { result, flags: { result, carries: constant(width, 8), sf: constant(1, 0) } };
 };
 
+/** A selected bit moves down by the zeros below it in the mask: by 1, by 2, by 4 and so on, each time those of which the number has that bit.
+ * The bits that move, step by step. */
+function movesOf(mask: Expr): readonly (readonly [moving: Expr, distance: Expr])[] {
+  const { width } = mask, by = (distance: number): Expr => constant(width, distance), moves: [Expr, Expr][] = [];
+  let rest = mask, zeros = shiftLeft(not(mask), by(1));
+  for (let distance = 1; distance < width; distance *= 2) {
+    // Whether the zeros below, as far as they still count, are an odd number.
+    let odd = zeros;
+    for (let reach = 1; reach < width; reach *= 2) odd = xor(odd, shiftLeft(odd, by(reach)));
+    const moving = and(odd, rest);
+    moves.push([moving, by(distance)]);
+    rest = or(xor(rest, moving), shiftRight(moving, by(distance)));
+    zeros = and(zeros, not(odd));
+  }
+  return moves;
+}
+/** The bits that a mask selects, packed at the bottom (APM Vol. 3, "PEXT"). */
+export const packed = (source: Expr, mask: Expr): Expr => movesOf(mask).reduce((value, [moving, distance]) => {
+  const moved = and(value, moving);
+  return or(xor(value, moved), shiftRight(moved, distance));
+}, and(source, mask));
+/** The low bits, spread to where a mask has ones (APM Vol. 3, "PDEP"): the same steps backwards. */
+export const spread = (source: Expr, mask: Expr): Expr => and(mask, movesOf(mask).reduceRight((value, [moving, distance]) =>
+  or(and(value, not(moving)), and(shiftLeft(value, distance), moving)), source));
 /** Operands: destination, source, mask. */
-export const pext: Meaning = ([destination, source, mask]) => ({ result: call('pext', destination.width, source, mask) });
-export const pdep: Meaning = ([destination, source, mask]) => ({ result: call('pdep', destination.width, source, mask) });
+export const pext: Meaning = ([, source, mask]) => ({ result: packed(source, mask) });
+export const pdep: Meaning = ([, source, mask]) => ({ result: spread(source, mask) });
 
 /** Shifts without flags; the count is masked to the width. */
 const shiftBy = (word: (value: Expr, count: Expr) => Expr): Meaning => ([, source, count]) =>

@@ -83,7 +83,7 @@ function compute(expr: Expr, environment: Environment, value: (expr: Expr) => bi
     case 'call': {
       const named = functions[expr.name];
       if (!named) throw new Error(`no function is called '${expr.name}'`);
-      return named(expr.arguments.map(value), expr.arguments.map(argument => argument.width), expr.width);
+      return BigInt(named(...expr.arguments.map(argument => Number(value(argument)))));
     }
   }
 }

@@ -57,36 +57,26 @@ export function createFunctions(table: WebAssembly.Table, memory: WebAssembly.Me
       if (slot === undefined) {
         slot = allocate();
         slots.set(key, slot);
-        table.set(slot, exported(reading(name, argumentWidths, width), argumentWidths, width));
+        table.set(slot, exported(reading(name, width), argumentWidths, width));
       }
       return slot;
     },
   };
 }
 
-/** The function over the values as WebAssembly passes them. */
-function reading(name: string, widths: readonly number[], width: number): (...values: (number | bigint)[]) => unknown {
-  const meaning = divisions.has(name)
-    ? ([left, right]: readonly bigint[]) => foldBinary(name as BinaryWord, width as Width, left!, right!)
-    : (values: readonly bigint[]) => {
-        const found = named[name];
-        if (!found) throw new Error(`no function is called '${name}'`);
-        return found(values, widths as Width[], width as Width);
-      };
-  return (...passed) => {
-    let at = 0;
-    const values = widths.map((each) => {
-      const low = BigInt.asUintN(Math.min(each, 64), BigInt(passed[at++]!));
-      return each === 128 ? low | BigInt.asUintN(64, passed[at++] as bigint) << 64n : low;
-    });
-    const result = meaning(values);
-    if (width <= 32) return Number(result);
-    return width === 64 ? result : [BigInt.asUintN(64, result), result >> 64n];
+/** The function over the values as WebAssembly passes them: numbers, or the halves of dividend and divisor. */
+function reading(name: string, width: number): (...values: never[]) => unknown {
+  if (!divisions.has(name)) return named[name] ?? nameless(name);
+  return (...[leftLow, leftHigh, rightLow, rightHigh]: bigint[]) => {
+    const whole = (low: bigint, high: bigint): bigint => BigInt.asUintN(64, low) | BigInt.asUintN(64, high) << 64n;
+    const result = foldBinary(name as BinaryWord, width as Width, whole(leftLow!, leftHigh!), whole(rightLow!, rightHigh!));
+    return [BigInt.asUintN(64, result), result >> 64n];
   };
 }
+const nameless = (name: string): never => { throw new Error(`no function is called '${name}'`); };
 
 /** A JavaScript function as one that a table takes: imported and exported again. */
-function exported(run: (...values: (number | bigint)[]) => unknown, widths: readonly number[], width: number): unknown {
+function exported(run: (...values: never[]) => unknown, widths: readonly number[], width: number): unknown {
   const module = new Module();
   const index = module.importFunction('outside', 'run', module.type(widths.flatMap(typesOf), typesOf(width)));
   module.export('run', index);

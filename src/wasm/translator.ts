@@ -864,8 +864,10 @@ function reachFromHead(ordering: number[][]): void {
 
 /** General registers that a region mentions, and those that it may write. */
 function registersOf(blocks: readonly SourceBlock[]): { used: readonly number[]; written: readonly number[] } {
-  const used = new Set<number>(), written = new Set<number>();
+  const used = new Set<number>(), written = new Set<number>(), seen = new Set<Expr>();
   const visit = (node: Expr): void => {
+    if (seen.has(node)) return;
+    seen.add(node);
     if (node.kind === 'register') used.add(generalRegisters.indexOf(node.name));
     else childrenOf(node).forEach(visit);
   };

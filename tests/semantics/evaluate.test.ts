@@ -1,11 +1,15 @@
-// The words of the expression language in the reference reading: the corners that the manuals' instructions depend on, and the named functions.
+// The words of the expression language in the reference reading: the corners that the manuals' instructions depend on, and functions made
+// of them.
 import { describe, expect, it } from 'vitest';
+import { checksumWith } from '../../src/semantics/bits.ts';
+import { packed, spread } from '../../src/semantics/bmi.ts';
 import { evaluate, holds, type Environment } from '../../src/semantics/evaluate.ts';
 import {
   below, bit, byteSwap, call, constant, divide, divideSigned, equal, join, leadingZeros, less, load, minus, negate, not, operand, plus, popcount,
   remainder, remainderSigned, rotateLeft, rotateRight, select, shiftLeft, shiftRight, shiftRightSigned, signBit, signExtend, slice, times,
   trailingZeros, truncate, zeroExtend, type Expr, type Flag, type Width,
 } from '../../src/semantics/expr.ts';
+import { random } from '../wasm/sequences.ts';
 
 const nowhere: Environment = {
   operand: () => { throw new Error('no operands'); }, address: () => 0n, register: () => 0n, flag: () => false, nextIp: 0n, load: () => 0n,
@@ -86,27 +90,35 @@ it('both sides of a select are evaluated, so that a load faults whatever the con
   expect(() => evaluate(select(k(1, 0), load(8, 'ds', k(64, 0)), k(8, 0)), environment)).toThrow('page fault');
 });
 
-describe('a named function', () => {
+describe('a composed function', () => {
   const crc = (text: string): bigint => {
     let checksum: Expr = k(32, 0xffffffff);
-    for (const byte of Buffer.from(text)) checksum = call('crc32', 32, checksum, k(8, byte));
+    for (const byte of Buffer.from(text)) checksum = checksumWith(checksum, k(8, byte));
     return value(not(checksum));
   };
-  it('crc32 gives the check value of CRC-32C, in steps of any width', () => {
+  it('of CRC32 gives the check value of CRC-32C, in steps of any width', () => {
     expect(crc('123456789')).toBe(0xe3069283n);
-    const once = value(call('crc32', 32, k(32, 0x12345678), k(64, 0x8877665544332211n)));
-    let bytewise: Expr = k(32, 0x12345678);
-    for (let byte = 1; byte <= 8; byte++) bytewise = call('crc32', 32, bytewise, k(8, byte * 0x11));
+    const once = value(checksumWith(k(32, 0x12345678), k(64, 0x8877665544332211n)));
+    let bytewise: Expr = k(32, 0x12345678), wordwise: Expr = k(32, 0x12345678);
+    for (let byte = 1; byte <= 8; byte++) bytewise = checksumWith(bytewise, k(8, byte * 0x11));
+    for (let word = 0; word < 4; word++) wordwise = checksumWith(wordwise, k(16, 0x2211 + word * 0x2222));
     expect(once).toBe(value(bytewise));
+    expect(once).toBe(value(wordwise));
   });
-  it('pdep undoes pext', () => {
-    const mask = 0xf0a5_0000_8001_00ffn, source = 0x0123_4567_89ab_cdefn;
-    const packed = value(call('pext', 64, k(64, source), k(64, mask)));
-    expect(value(call('pdep', 64, k(64, packed), k(64, mask)))).toBe(source & mask);
+  it('of PDEP undoes that of PEXT, which packs bits', () => {
+    const next = random(7), number = (): bigint => BigInt(next(2 ** 32)) << 32n | BigInt(next(2 ** 32));
+    for (let round = 0; round < 100; round++) {
+      const mask = number() & (round & 1 ? -1n : number()), source = number();
+      const bits = Array.from({ length: 64 }, (_, at) => BigInt(at)).filter(at => mask >> at & 1n);
+      const expected = bits.reduce((all, at, place) => all | (source >> at & 1n) << BigInt(place), 0n);
+      expect(value(packed(k(64, source), k(64, mask)))).toBe(expected);
+      expect(value(spread(k(64, expected), k(64, mask)))).toBe(source & mask);
+    }
   });
-  it('must exist', () => {
-    expect(() => value(call('nothing', 8))).toThrow('nothing');
-  });
+});
+
+it('a named function must exist', () => {
+  expect(() => value(call('nothing', 8))).toThrow('nothing');
 });
 
 it('conditions are those of Jcc for all 64 settings of the flags', () => {

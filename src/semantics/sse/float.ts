@@ -2,7 +2,7 @@
 // `sse/index.ts`. APM Vol. 4, alphabetic.
 import type { Meaning, Outcome } from '../outcome.ts';
 import {
-  bit, call, constant, float, floatFlags, or, shuffle, truncate, zeroExtend, type Expr, type FloatExpr, type FloatWord, type Width,
+  bit, call, constant, float, floatFlags, join, or, shuffle, slice, truncate, zeroExtend, type Expr, type FloatExpr, type FloatWord, type Width,
 } from '../expr.ts';
 import { evenAndOdd, immediateOf, sequence } from './packed.ts';
 
@@ -62,4 +62,7 @@ export const convertLow = (word: FloatWord, format: 32 | 64, width: Width): Mean
   outcome(float(word, format, width, source.width > 64 ? truncate(64, source) : source));
 
 /** RCPPS, RSQRTPS and their scalar forms report no exceptions. */
-export const approximate = (name: 'reciprocal' | 'reciprocalRoot'): Meaning => ([, source]) => ({ result: call(name, source.width, source) });
+export const approximate = (name: 'reciprocal' | 'reciprocalRoot'): Meaning => ([, source]) => {
+  const [first, second, third, fourth] = sequence(source.width / 32, at => call(name, 32, slice(source, 32 * at, 32)));
+  return { result: second ? join(join(fourth!, third!), join(second, first!)) : first! };
+};
