@@ -2,58 +2,54 @@
 // means. Implements `Services` for the engines and `Machine` for system instructions, so it is the one place where a guest fault is
 // caught, user space is asked and time advances. Called by `vm.ts`; it must not know who drives the VM.
 import { onPrototype } from '../cpu/accessors.ts';
-import { codeSizeOf, CR0, CR4, EFER, is64Bit } from '../cpu/controls.ts';
+import { codeSizeOf, CR4, is64Bit } from '../cpu/controls.ts';
 import { Done, Stop, type Engine, type Services, type SystemStep } from '../cpu/engine.ts';
-import { AC, IOPL, RF, TF, VM } from '../cpu/flags.ts';
+import { IOPL, RF, TF, VM } from '../cpu/flags.ts';
 import { Activity, Pending, placeOf, placeOfArea, placeOfGeneral, VCPU_FILE, type Cpu } from '../cpu/state.ts';
 import { placeOfMsr } from '../cpu/msrs.ts';
 import { decode } from '../isa/decode.ts';
 import type { Instruction } from '../isa/instruction.ts';
-import { applyVcpu, captureVcpu, lendStates } from '../cpu/vcpu-state.ts';
-import { PAGE_SIZE } from '../memory/addresses.ts';
-import { hostOfPage, NORMAL_SPACE, pageOfEntry, READ_ONLY_FRAME, SMM_SPACE, type FrameEntry, type Ram } from '../memory/ram.ts';
+import { hostOfPage, pageOfEntry, type Ram } from '../memory/ram.ts';
 import type { Tlb } from '../memory/tlb.ts';
-import { Reason, type PagingContext, type PagingModel } from '../memory/walk.ts';
+import { Reason } from '../memory/walk.ts';
 import type { Capabilities } from '../model/capabilities.ts';
 import { hasBranched, recordBranch, recordEvent } from '../system/branches.ts';
 import { BreakOn, DEBUGCTL, executeBreakpoints, watchedConditions } from '../system/debug.ts';
 import { deliverException, deliverInterrupt, injectEvent } from '../system/deliver.ts';
 import { endbranchViolation, mayFollowBranch, waitsForEndbranch } from '../system/guard.ts';
-import { systemInstruction, type SystemInstruction } from '../system/index.ts';
 import { interceptInstruction } from '../system/intercepts.ts';
 import { EmulationFailure, GuestExit, GuestFault, GuestShutdown, NeedsUserspace, type Machine } from '../system/machine.ts';
 import {
-  acceptsInterrupt, acceptsNmi, control64Of, controlOf, hasNestedPaging, hasVirtualEvent, isIntercepted, isVirtualInterruptDue, isVirtualNmiDue, setVirtualInterrupt,
+  acceptsInterrupt, acceptsNmi, control64Of, controlOf, hasVirtualEvent, isIntercepted, isVirtualInterruptDue, isVirtualNmiDue, setVirtualInterrupt,
 } from '../system/nested.ts';
 import { prepareVmrun } from '../system/svm.ts';
-import type { CheckResult } from '../transitions/check.ts';
 import { initialise, startUp } from '../transitions/init.ts';
-import type { Context, Handler, ReadonlyMemory, TransitionOutcome } from '../transitions/outcome.ts';
 import { shutDown, type ShutdownCause } from '../transitions/shutdown.ts';
 import { enterSmm } from '../transitions/smm/enter.ts';
 import { resumeFromSmm } from '../transitions/smm/resume.ts';
 import { enterGuest } from '../transitions/svm/enter.ts';
 import { leaveGuest, type Vmexit } from '../transitions/svm/exit.ts';
-import { Control, Exit, exitOf, Intercept1, Save, VirtualInterrupt } from '../transitions/svm/vmcb.ts';
+import { Control, Exit, exitOf, Intercept1, VirtualInterrupt } from '../transitions/svm/vmcb.ts';
 import type { IoInstruction } from '../transitions/smm/save-area.ts';
 import { createAccess, NESTED_PAGE_FAULT, nestedPageFault, type AccessPaths } from './access.ts';
 import type { ExitDoor, PortSize, VcpuExit } from './exits.ts';
 import type { Irqchip } from './irqchip.ts';
+import { createPaging } from './paging.ts';
+import { prepare, type Step } from './step.ts';
+import { createTransit, type Transition } from './transit.ts';
 
 const word = (name: Parameters<typeof placeOf>[0]): number => placeOf(name) >> 2;
 const BUDGET = word('budget'), ICOUNT = word('icount'), FLAGS = word('rflagsSystem'), RIP = word('rip'), NEXT_RIP = word('nextRip');
 const ACTIVITY = word('activity'), PENDING = word('pending'), SHADOW = word('interruptShadow'), PENDING_DEBUG = word('pendingDebug');
-const CPL = word('cpl'), CR0_WORD = word('cr0'), CR3_WORD = word('cr3'), CR4_WORD = word('cr4'), EFER_WORD = word('efer'), DR7_WORD = word('dr7');
+const CPL = word('cpl'), CR4_WORD = word('cr4'), DR7_WORD = word('dr7');
 const TSC_OFFSET = word('tscOffset'), GUEST_MODE = word('guestMode');
 const SMM = word('smm'), GIF = word('gif'), DEBUG_CTL = word('debugCtl');
-const PKRU = word('pkru'), PKRS = placeOfMsr('pkrs') << 1, PDPTES = word('pdpte0'), FAULT_VECTOR = word('faultVector'), FAULT_CODE = word('faultErrorCode');
+const FAULT_VECTOR = word('faultVector'), FAULT_CODE = word('faultErrorCode');
 const RAX = placeOfGeneral(0), RDX = placeOfGeneral(2);
-const FILE = VCPU_FILE >> 2, V_INTR = placeOfArea('nestedControl') + Control.interrupt >> 2, HOST_AREA = placeOfArea('hostSave');
+const FILE = VCPU_FILE >> 2, V_INTR = placeOfArea('nestedControl') + Control.interrupt >> 2;
 
 /** The most that one `Engine.run` may retire. */
 const LONGEST = 2 ** 30;
-/** Room for the memory that one transition copies. */
-const COPIES_SIZE = 0x10000;
 /** Events delivered without a single instruction retired, after which the vCPU will never get anywhere. */
 const FRUITLESS_DELIVERIES = 1 << 16;
 /** struct kvm_run.internal.suberror: KVM_INTERNAL_ERROR_DELIVERY_EV. */
@@ -63,7 +59,6 @@ const EMULATION_FAILED = 1;
 /** Ticks that an instruction takes for which a guest leaves to KVM, roughly as on processors: guests that count such round trips in ticks
  * of the TSC get to their end, and a wait that polls a device does not last millions of polls. */
 const EXIT_TICKS = 1000;
-const EXITING = new Set(['CPUID', 'VMCALL', 'VMMCALL', 'MOVCR', 'RDMSR', 'WRMSR', 'IN', 'OUT', 'HLT', 'WBINVD', 'INVD', 'XSETBV', 'VMRUN']);
 /** Ticks that PAUSE takes: about as many as on processors since Skylake. A guest that spins until something happens gets there sooner. */
 const PAUSE_TICKS = 128;
 const BS = 0x4000, LBR = Number(DEBUGCTL.LBR), BTF = Number(DEBUGCTL.BTF);
@@ -71,40 +66,6 @@ const VIRTUAL_EVENTS = VirtualInterrupt.irq | VirtualInterrupt.nmi;
 const DB = 1, NMI = 2, PF = 14, SX = 30;
 /** VM_CR.R_INIT turns INIT into #SX with this error code (APM Vol. 2, 15.28). */
 const VM_CR_R_INIT = 2n, INIT_REDIRECTED = 1;
-
-/** What the run loop has to know of a system instruction. */
-interface Step extends SystemStep {
-  readonly execute: SystemInstruction;
-  /** Another way than to call `execute`, in some states. */
-  readonly way: 'usual' | 'in' | 'out' | 'pause' | 'time' | 'rsm' | 'vmrun';
-  /** Whether TF, clear behind it, keeps it from trapping: INT n and its like clear it themselves. */
-  readonly trap: 'usual' | 'never' | 'by-flags';
-  readonly exits: boolean;
-  /** CR8 and the APIC base are the local APIC's too. */
-  readonly reachesApic: boolean;
-  /** The TLB is coherent, so it changes nothing that code depends on. */
-  readonly keepsCode: boolean;
-}
-const ways: Readonly<Record<string, Step['way']>> = { IN: 'in', OUT: 'out', PAUSE: 'pause', RDTSC: 'time', RSM: 'rsm', VMRUN: 'vmrun' };
-const traps: Readonly<Record<string, Step['trap']>> = { INT: 'never', INT3: 'never', INTO: 'never', INT1: 'never', SYSCALL: 'by-flags' };
-
-const prepare = (instruction: Instruction): Step => {
-  const { mnemonic } = instruction;
-  return {
-    instruction, execute: systemInstruction(instruction), way: ways[mnemonic] ?? 'usual', trap: traps[mnemonic] ?? 'usual', exits: EXITING.has(mnemonic),
-    reachesApic: mnemonic === 'MOVCR' || mnemonic === 'WRMSR', keepsCode: mnemonic === 'INVLPG' || mnemonic === 'CLAC' || mnemonic === 'STAC',
-  };
-};
-
-export interface Transition {
-  readonly kind: string;
-  /** Where the vCPU was before: 2 in a nested guest, and whether it was in system-management mode. */
-  readonly level: 1 | 2;
-  readonly smm: boolean;
-  readonly detail: Readonly<Record<string, unknown>>;
-  /** Every consistency check that was evaluated: for whoever explains; the detail names those that failed. */
-  readonly checks: readonly CheckResult[];
-}
 
 export interface RunnerParts {
   readonly cpu: Cpu;
@@ -202,94 +163,13 @@ export function createRunner(parts: RunnerParts): Runner {
   const icount = (): bigint => cpu.icount + BigInt(entered - u32[BUDGET]!);
   const now = (): number => u32[ICOUNT + 1]! * 2 ** 32 + u32[ICOUNT]! + (entered - u32[BUDGET]!) + clockBase;
 
-  // ── The paging context ──
-
-  const pdptes = new Uint32Array(8);
-  const seen = new Uint32Array(20), nestedPointers = new Uint32Array(8);
-  const model: PagingModel = {
-    physicalAddressBits: () => capability.number('physical-address-bits'),
-    pdpe1gb: () => capability.has('pdpe1gb'),
-    pse36: () => capability.has('pse36'),
-    reservesBit8: () => capability.vendor === 'AuthenticAMD' || capability.vendor === 'HygonGenuine',
-  };
-
-  const isNested = (): boolean => u32[GUEST_MODE] !== 0 && hasNestedPaging(cpu, capability);
-  /** CR0, CR4 and EFER of the host, whose paging mode nested tables have (APM Vol. 2, 15.25.3). */
-  const hostWord = (at: number): number => u32[HOST_AREA + at >> 2]!;
-
-  function nestedContext(): PagingContext | undefined {
-    if (!isNested()) return undefined;
-    const cr4 = hostWord(Save.cr4), efer = hostWord(Save.efer), root = control64Of(cpu, Control.nestedCr3);
-    const levels = (efer & EFER.LMA) !== 0 ? (cr4 & CR4.LA57) !== 0 ? 5 : 4 : (cr4 & CR4.PAE) !== 0 ? 3 : 2;
-    if (levels === 3) {
-      for (let index = 0; index < 8; index++) nestedPointers[index] = access.memory.readPhysical32(Number(root & 0xffffffe0n) + 4 * index);
-    }
-    return {
-      levels, pdptes: nestedPointers, model, root: Number(root >> 12n), pse: (cr4 & CR4.PSE) !== 0, nxe: (efer & EFER.NXE) !== 0, wp: true,
-      // Every access is a user's; SMEP only makes fetches say so in the error code.
-      smep: (cr4 & CR4.SMEP) !== 0, smap: false, ac: false, pke: false, pkru: 0, pks: false, pkrs: 0,
-    };
-  }
-
-  function pagingContext(): PagingContext {
-    const nested = nestedContext();
-    const cr0 = u32[CR0_WORD]!, cr4 = u32[CR4_WORD]!, efer = u32[EFER_WORD]!, long = (efer & EFER.LMA) !== 0;
-    const levels = (cr0 & CR0.PG) === 0 ? 0 : long ? (cr4 & CR4.LA57) !== 0 ? 5 : 4 : (cr4 & CR4.PAE) !== 0 ? 3 : 2;
-    for (let index = 0; index < 8; index++) pdptes[index] = u32[PDPTES + index]!;
-    if (nested !== undefined) pdptes[0] = u32[CR3_WORD]! & 0xfe0;
-    return {
-      levels, pdptes, model, nested,
-      root: (u32[CR3_WORD]! >>> 12) + (levels > 3 ? (u32[CR3_WORD + 1]! & 0xfffff) * 0x100000 : 0),
-      pse: (cr4 & CR4.PSE) !== 0, nxe: (efer & EFER.NXE) !== 0, wp: (cr0 & CR0.WP) !== 0,
-      smep: (cr4 & CR4.SMEP) !== 0, smap: (cr4 & CR4.SMAP) !== 0, ac: (u32[FLAGS]! & AC) !== 0,
-      pke: long && (cr4 & CR4.PKE) !== 0, pkru: u32[PKRU]!, pks: long && (cr4 & CR4.PKS) !== 0, pkrs: u32[PKRS]!,
-    };
-  }
-
-  let changed = false;
-  function note(index: number, value: number): void {
-    if (seen[index] !== value >>> 0) changed = true;
-    seen[index] = value;
-  }
-  /** The words that a context is made of, except RFLAGS.AC: true when one differs from last time. */
-  function contextChanged(): boolean {
-    changed = false;
-    note(0, u32[CR0_WORD]! & (CR0.PG | CR0.WP));
-    const nested = isNested();
-    note(1, u32[CR3_WORD]! & (nested ? ~0x1f : ~0xfff));
-    note(2, u32[CR3_WORD + 1]! & 0xfffff);
-    note(3, u32[CR4_WORD]! & (CR4.PSE | CR4.PAE | CR4.LA57 | CR4.SMEP | CR4.SMAP | CR4.PKE | CR4.PKS));
-    note(4, u32[EFER_WORD]! & (EFER.LMA | EFER.NXE));
-    note(5, u32[PKRU]!);
-    const pae = (seen[0]! & CR0.PG) !== 0 && (seen[3]! & CR4.PAE) !== 0 && (seen[4]! & EFER.LMA) === 0;
-    for (let index = 0; index < 8; index++) note(6 + index, pae ? u32[PDPTES + index]! : 0);
-    note(14, u32[SMM]! !== 0 ? 1 : 0);
-    note(15, nested ? controlOf(cpu, Control.nestedCr3) & ~0x1f | 1 : 0);
-    note(16, nested ? controlOf(cpu, Control.nestedCr3 + 4) : 0);
-    note(17, nested ? hostWord(Save.cr4) : 0);
-    note(18, nested ? hostWord(Save.efer) : 0);
-    note(19, u32[PKRS]!);
-    return changed;
-  }
-
-  function flushTlb(): void {
-    if (!contextChanged()) return;
-    ram.selectSpace(u32[SMM] === 0 ? NORMAL_SPACE : SMM_SPACE);
-    const paging = pagingContext();
-    // Pointers of nested PAE tables are read from memory now, and follow from nothing that is compared.
-    tlb.setContext(paging, paging.nested?.levels === 3 ? undefined : seen);
-    seenAc = u32[FLAGS]! & AC;
-    touched = true;
-    engine.flushAddresses();
-  }
-
-  let seenAc = 0;
-  /** RFLAGS.AC decides what SMAP lets through; many instructions change it. */
-  function noteAc(): void {
-    if ((u32[FLAGS]! & AC) === seenAc) return;
-    seenAc = u32[FLAGS]! & AC;
-    if ((u32[CR4_WORD]! & CR4.SMAP) !== 0) tlb.setContextOfAc(pagingContext());
-  }
+  const paging = createPaging({
+    cpu, ram, tlb, capability, readPhysical32: access.memory.readPhysical32,
+    onChange() {
+      touched = true;
+      engine.flushAddresses();
+    },
+  });
 
   function armBreakpoints(): void {
     const conditions = watchedConditions(cpu);
@@ -303,96 +183,22 @@ export function createRunner(parts: RunnerParts): Runner {
   }
 
   function refresh(): void {
-    seen.fill(0xffffffff);
-    tlb.dropAll();
+    paging.forget();
     switched();
   }
 
   /** Another vCPU's file is active. The TLB is coherent with the tables, so vCPUs with one paging context share it. */
   function switched(): void {
-    flushTlb();
-    noteAc();
+    paging.update();
+    paging.noteAc();
     armBreakpoints();
     repeatAlone = false;
     touched = true;
   }
 
-  // ── World switches: pure handlers, and what becomes of their outcome ──
+  // ── World switches ──
 
-  const context: Context = { capability, memory: readonlyMemory(ram.entryOfFrame), outside: readonlyMemory((frame) => ram.entryIn(NORMAL_SPACE, frame)) };
-
-  /** Copies of memory that a transition asked for, and how much of the room is in use; it is used again after each. */
-  const copies = new ArrayBuffer(COPIES_SIZE);
-  let copied = 0;
-  function newCopy(length: number): Uint8Array {
-    if (copied + length > COPIES_SIZE) return new Uint8Array(length);
-    const bytes = new Uint8Array(copies, copied, length);
-    copied += length + 7 & ~7;
-    return bytes;
-  }
-
-  /** A copy of guest-physical memory, or undefined where a part of it is not RAM. */
-  function readonlyMemory(entryOf: (frame: number) => FrameEntry): ReadonlyMemory {
-    function readBytes(physical: number, length: number): Uint8Array | undefined {
-      const bytes = newCopy(length);
-      for (let at = 0; at < length;) {
-        const offset = (physical + at) % PAGE_SIZE, part = Math.min(PAGE_SIZE - offset, length - at);
-        const entry = entryOf(Math.floor((physical + at) / PAGE_SIZE));
-        if (entry === 0) return undefined;
-        const host = hostOfPage(pageOfEntry(entry)) + offset;
-        bytes.set(u8.subarray(host, host + part), at);
-        at += part;
-      }
-      return bytes;
-    }
-    const viewOf = (bytes: Uint8Array | undefined): DataView | undefined => bytes === undefined ? undefined : new DataView(bytes.buffer, bytes.byteOffset);
-    return {
-      readBytes,
-      read32: (physical) => viewOf(readBytes(physical, 4))?.getUint32(0, true),
-      read64: (physical) => viewOf(readBytes(physical, 8))?.getBigUint64(0, true),
-    };
-  }
-
-  /** Nothing is stored where no RAM is. */
-  function storeBytes(physical: number, bytes: Uint8Array, smram: boolean): void {
-    for (let at = 0; at < bytes.length;) {
-      const offset = (physical + at) % PAGE_SIZE, part = Math.min(PAGE_SIZE - offset, bytes.length - at), frame = Math.floor((physical + at) / PAGE_SIZE);
-      const entry = smram ? ram.entryIn(SMM_SPACE, frame) : ram.entryOfFrame(frame);
-      if (entry !== 0 && entry < READ_ONLY_FRAME) access.storePhysical(pageOfEntry(entry), offset, bytes.subarray(at, at + part));
-      at += part;
-    }
-  }
-
-  let lastChecks: readonly CheckResult[] = [], lastFailed: readonly string[] = [];
-  /** A hypervisor that enters the same guest again gets the same answers. */
-  function failedOf(checks: readonly CheckResult[]): readonly string[] {
-    if (checks !== lastChecks) {
-      lastChecks = checks;
-      lastFailed = checks.filter(({ passed }) => !passed).map(({ id }) => id);
-    }
-    return lastFailed;
-  }
-
-  /** What a transition leaves behind: its states and copies of memory are gone. */
-  type Result = Pick<TransitionOutcome, 'fault' | 'stop' | 'inject'>;
-
-  /** Makes a transition: the new state, the stores, what was derived from the old state; and tells it, with the checks that failed. */
-  function transit<Event>(kind: string, handler: Handler<Event>, event: Event): Result {
-    const level = u32[GUEST_MODE] === 0 ? 1 : 2, smm = u32[SMM] !== 0;
-    const { checks, detail, fault, stop, inject } = lendStates(() => {
-      const before = captureVcpu(cpu), outcome = handler(before, event, context);
-      for (const { physical, bytes, smram } of outcome.writes) storeBytes(physical, bytes, smram === true);
-      if (outcome.after !== before) {
-        applyVcpu(cpu, outcome.after);
-        switched();
-      }
-      return outcome;
-    });
-    copied = 0;
-    const failed = failedOf(checks);
-    parts.onTransition({ kind, level, smm, detail: failed.length === 0 ? detail : { ...detail, failed }, checks });
-    return { fault, stop, inject };
-  }
+  const transit = createTransit({ cpu, ram, capability, storePhysical: access.storePhysical, onSwitch: switched, onTransition: parts.onTransition });
 
   /** RSM inside system-management mode. What the area holds may be illegal: then the vCPU shuts down. */
   function resume(): Done {
@@ -421,7 +227,7 @@ export function createRunner(parts: RunnerParts): Runner {
 
   function leave(exit: Vmexit): VcpuExit | 'delivered' {
     const { stop } = transit('VmExit', leaveGuest, withInstruction(exit));
-    noteAc();
+    paging.noteAc();
     return stop === 'shutdown' ? shutdown('triple fault') : 'delivered';
   }
   const event = (code: number): VcpuExit | 'delivered' => leave({ code, info1: 0n, info2: 0n, nextRip: 0n });
@@ -482,7 +288,7 @@ export function createRunner(parts: RunnerParts): Runner {
     u32[PENDING]! &= ~Pending.smi;
     transit('Smi', enterSmm, { io: lastIo !== undefined && lastIoAt === cpu.icount ? lastIo : undefined });
     lastIo = undefined;
-    noteAc();
+    paging.noteAc();
     return 'delivered';
   }
 
@@ -517,7 +323,7 @@ export function createRunner(parts: RunnerParts): Runner {
       if (irqchip?.hasPort(port) === true) return kernelPortOut(irqchip, port, size, value);
       if (!door.portOut(port, size, value)) throw new NeedsUserspace();
     },
-    flushTlb,
+    flushTlb: paging.update,
     // The TLB is coherent with the tables.
     flushPage: () => undefined,
     debugRegistersChanged: armBreakpoints,
@@ -569,7 +375,7 @@ export function createRunner(parts: RunnerParts): Runner {
       if (thrown instanceof NeedsUserspace) return Done.userspace;
       throw thrown;
     }
-    noteAc();
+    paging.noteAc();
     withoutTrap = trap === 'never' || (trap === 'by-flags' && (u32[FLAGS]! & TF) === 0);
     // RF keeps one instruction from instruction breakpoints, and when none is armed nobody can tell: the handler of a fault returns with
     // it set, and the instruction that is tried again need not run by itself.
@@ -768,7 +574,7 @@ export function createRunner(parts: RunnerParts): Runner {
       if (thrown instanceof GuestExit) return leave(thrown.exit);
       throw thrown;
     }
-    noteAc();
+    paging.noteAc();
     if ((u32[DEBUG_CTL]! & LBR) !== 0) recordEvent(cpu, from);
     return result === 'shutdown' ? shutdown('triple fault') : 'delivered';
   }

@@ -20,7 +20,8 @@ import { Errno } from './errno.ts';
 import { evolve, initialState, randomValue, type VmEvent, type VmState } from './evolve.ts';
 import { createExits, type ExitDoor, type VcpuExit } from './exits.ts';
 import { createIrqchip, type Irqchip, type IrqchipState } from './irqchip.ts';
-import { createRunner, type RunnerParts, type Transition } from './run.ts';
+import { createRunner, type RunnerParts } from './run.ts';
+import type { Transition } from './transit.ts';
 
 export type Tier = 'reference' | 'interpreter' | 'translator' | 'auto';
 

@@ -1,0 +1,113 @@
+// World switches: calls a pure handler with the active vCPU as a value and read-only memory, then applies what it says: the new state, the
+// stores. Called by `run.ts` for VMRUN, #VMEXIT, SMI, RSM, INIT and shutdown; what a handler decides is its own.
+import { placeOf, type Cpu } from '../cpu/state.ts';
+import { applyVcpu, captureVcpu, lendStates } from '../cpu/vcpu-state.ts';
+import { PAGE_SIZE } from '../memory/addresses.ts';
+import { hostOfPage, NORMAL_SPACE, pageOfEntry, READ_ONLY_FRAME, SMM_SPACE, type FrameEntry, type Ram } from '../memory/ram.ts';
+import type { Capabilities } from '../model/capabilities.ts';
+import type { CheckResult } from '../transitions/check.ts';
+import type { Context, Handler, ReadonlyMemory, TransitionOutcome } from '../transitions/outcome.ts';
+
+const GUEST_MODE = placeOf('guestMode') >> 2, SMM = placeOf('smm') >> 2;
+/** Room for the memory that one transition copies. */
+const COPIES_SIZE = 0x10000;
+
+export interface Transition {
+  readonly kind: string;
+  /** Where the vCPU was before: 2 in a nested guest, and whether it was in system-management mode. */
+  readonly level: 1 | 2;
+  readonly smm: boolean;
+  readonly detail: Readonly<Record<string, unknown>>;
+  /** Every consistency check that was evaluated: for whoever explains; the detail names those that failed. */
+  readonly checks: readonly CheckResult[];
+}
+
+export interface TransitParts {
+  readonly cpu: Cpu;
+  readonly ram: Ram;
+  readonly capability: Capabilities;
+  /** Stores bytes in a page of RAM, keeping code and tables right. */
+  storePhysical(page: number, offset: number, bytes: Uint8Array): void;
+  /** The active vCPU is another state now. */
+  onSwitch(): void;
+  onTransition(transition: Transition): void;
+}
+
+/** What a transition leaves behind: its states and copies of memory are gone. */
+export type TransitResult = Pick<TransitionOutcome, 'fault' | 'stop' | 'inject'>;
+/** Makes a transition and tells it, with the checks that failed. */
+export type Transit = <Event>(kind: string, handler: Handler<Event>, event: Event) => TransitResult;
+
+export function createTransit({ cpu, ram, capability, storePhysical, onSwitch, onTransition }: TransitParts): Transit {
+  const { u8, u32 } = cpu;
+  const context: Context = { capability, memory: readonlyMemory(ram.entryOfFrame), outside: readonlyMemory((frame) => ram.entryIn(NORMAL_SPACE, frame)) };
+
+  /** Copies of memory that a transition asked for, and how much of the room is in use; it is used again after each. */
+  const copies = new ArrayBuffer(COPIES_SIZE);
+  let copied = 0;
+  function newCopy(length: number): Uint8Array {
+    if (copied + length > COPIES_SIZE) return new Uint8Array(length);
+    const bytes = new Uint8Array(copies, copied, length);
+    copied += length + 7 & ~7;
+    return bytes;
+  }
+
+  /** A copy of guest-physical memory, or undefined where a part of it is not RAM. */
+  function readonlyMemory(entryOf: (frame: number) => FrameEntry): ReadonlyMemory {
+    function readBytes(physical: number, length: number): Uint8Array | undefined {
+      const bytes = newCopy(length);
+      for (let at = 0; at < length;) {
+        const offset = (physical + at) % PAGE_SIZE, part = Math.min(PAGE_SIZE - offset, length - at);
+        const entry = entryOf(Math.floor((physical + at) / PAGE_SIZE));
+        if (entry === 0) return undefined;
+        const host = hostOfPage(pageOfEntry(entry)) + offset;
+        bytes.set(u8.subarray(host, host + part), at);
+        at += part;
+      }
+      return bytes;
+    }
+    const viewOf = (bytes: Uint8Array | undefined): DataView | undefined => bytes === undefined ? undefined : new DataView(bytes.buffer, bytes.byteOffset);
+    return {
+      readBytes,
+      read32: (physical) => viewOf(readBytes(physical, 4))?.getUint32(0, true),
+      read64: (physical) => viewOf(readBytes(physical, 8))?.getBigUint64(0, true),
+    };
+  }
+
+  /** Nothing is stored where no RAM is. */
+  function storeBytes(physical: number, bytes: Uint8Array, smram: boolean): void {
+    for (let at = 0; at < bytes.length;) {
+      const offset = (physical + at) % PAGE_SIZE, part = Math.min(PAGE_SIZE - offset, bytes.length - at), frame = Math.floor((physical + at) / PAGE_SIZE);
+      const entry = smram ? ram.entryIn(SMM_SPACE, frame) : ram.entryOfFrame(frame);
+      if (entry !== 0 && entry < READ_ONLY_FRAME) storePhysical(pageOfEntry(entry), offset, bytes.subarray(at, at + part));
+      at += part;
+    }
+  }
+
+  let lastChecks: readonly CheckResult[] = [], lastFailed: readonly string[] = [];
+  /** A hypervisor that enters the same guest again gets the same answers. */
+  function failedOf(checks: readonly CheckResult[]): readonly string[] {
+    if (checks !== lastChecks) {
+      lastChecks = checks;
+      lastFailed = checks.filter(({ passed }) => !passed).map(({ id }) => id);
+    }
+    return lastFailed;
+  }
+
+  return (kind, handler, event) => {
+    const level = u32[GUEST_MODE] === 0 ? 1 : 2, smm = u32[SMM] !== 0;
+    const { checks, detail, fault, stop, inject } = lendStates(() => {
+      const before = captureVcpu(cpu), outcome = handler(before, event, context);
+      for (const { physical, bytes, smram } of outcome.writes) storeBytes(physical, bytes, smram === true);
+      if (outcome.after !== before) {
+        applyVcpu(cpu, outcome.after);
+        onSwitch();
+      }
+      return outcome;
+    });
+    copied = 0;
+    const failed = failedOf(checks);
+    onTransition({ kind, level, smm, detail: failed.length === 0 ? detail : { ...detail, failed }, checks });
+    return { fault, stop, inject };
+  };
+}
