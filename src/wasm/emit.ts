@@ -55,8 +55,8 @@ export interface Functions {
   slot(name: string, argumentWidths: readonly number[], width: number): number;
   /** The table slot of the exact reading of a float word: no parameters, arguments and result in memory (`float.ts`), the exceptions as an i32. */
   floatSlot(word: FloatWord, format: 32 | 64, width: number, argumentWidths: readonly number[]): number;
-  /** The table slot of the fast path of a fused word (`fused.ts`). */
-  fusedSlot(word: FloatWord, format: 32 | 64, isScalar: boolean): number;
+  /** The table slot of the fast path of a word that has it in a function of its own (`fused.ts`, `half.ts`). */
+  shortcutSlot(word: FloatWord, format: 32 | 64, isScalar: boolean): number;
   /** The table slot of the second look at a float word (`float.ts`). */
   secondLookSlot(word: FloatWord, format: 32 | 64): number;
 }

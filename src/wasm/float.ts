@@ -7,6 +7,7 @@ import type { Expr, FloatExpr, FloatWord } from '../semantics/expr.ts';
 import { I32, I64, Op, V128, type Code, type ValueType } from './encode.ts';
 import { Simd, type Emitter } from './emit.ts';
 import { FUSED, isFused } from './fused.ts';
+import { HALF, isHalf } from './half.ts';
 
 /** Where the arguments of the exact reading stand, 16 bytes each, and behind them its result. */
 export const FLOAT_ARGUMENTS = placeOfArea('slowValue'), FLOAT_RESULT = FLOAT_ARGUMENTS + 48;
@@ -47,21 +48,14 @@ const SMALLEST_SINGLE = 0x3810000000000000n, LARGEST_SINGLE = 0x47efffffe0000000
 
 export interface FloatLocals { readonly result: number; readonly flags: number }
 
-/** Whether the processor's own arithmetic is of any use to a word. */
-export const hasFastPath = (word: FloatWord): boolean => !/^(toHalf|half)/.test(word);
-
 /** Evaluates a float node into a local. `leave`: what to do instead of the exact reading. */
 export function emitFloat(emitter: Emitter, node: FloatExpr, leave: (() => void) | undefined): FloatLocals {
   const { code } = emitter;
   const args = node.arguments.map((argument) => pushArgument(emitter, argument));
   const result = emitter.temporary(node.width === 128 ? V128 : node.width === 64 ? I64 : I32);
   const flags = emitter.temporary(I32);
-  if (!hasFastPath(node.word)) {
-    callExact(emitter, node, args, result, flags);
-    return { result, flags };
-  }
-  if (isFused(node.word)) {
-    emitFusedCall(emitter, node, args, result, flags, leave);
+  if (isFused(node.word) || isHalf(node.word)) {
+    emitShortcut(emitter, node, args, result, flags, leave);
     return { result, flags };
   }
   const fast = new FastPath(code, (type) => emitter.temporary(type), node.word, node.format, node.width, args);
@@ -87,13 +81,14 @@ export function emitFloat(emitter: Emitter, node: FloatExpr, leave: (() => void)
   return { result, flags };
 }
 
-function emitFusedCall(
+/** Words whose fast path is a function of the table. */
+function emitShortcut(
   emitter: Emitter, node: FloatExpr, args: readonly number[], result: number, flags: number, leave: (() => void) | undefined,
 ): void {
   const { code } = emitter, trusted = emitter.temporary(I32);
   for (const local of args) code.get(local);
-  code.i32(emitter.functions.fusedSlot(node.word, node.format, node.width < 128));
-  code.callIndirect(emitter.module.type(...FUSED));
+  code.i32(emitter.functions.shortcutSlot(node.word, node.format, node.width < 128));
+  code.callIndirect(emitter.module.type(...(isFused(node.word) ? FUSED : HALF)));
   code.set(trusted);
   if (node.width < 128) code.simd(node.width === 64 ? Simd.extract64 : Simd.extract32, 0);
   code.set(result);

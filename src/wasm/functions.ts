@@ -8,6 +8,7 @@ import { foldBinary } from './fold.ts';
 import { I32, I64, Module, type Code, type ValueType } from './encode.ts';
 import type { Functions } from './emit.ts';
 import { emitFused, FUSED } from './fused.ts';
+import { emitHalf, HALF, isHalf } from './half.ts';
 import { emitSecondLook, FLOAT_ARGUMENTS, FLOAT_RESULT, SECOND_LOOK } from './float.ts';
 
 const divisions: ReadonlySet<string> = new Set<BinaryWord>(['divide', 'remainder', 'divideSigned', 'remainderSigned']);
@@ -50,7 +51,8 @@ export function createFunctions(table: WebAssembly.Table, memory: WebAssembly.Me
       return slot;
     },
     secondLookSlot: (word, format) => slotOf(`${word}/${format}/look`, SECOND_LOOK, (code) => { emitSecondLook(code, word, format); }),
-    fusedSlot: (word, format, isScalar) => slotOf(`${word}/${format}/${isScalar}`, FUSED, (code) => { emitFused(code, word, format, isScalar); }),
+    shortcutSlot: (word, format, isScalar) => isHalf(word) ? slotOf(word, HALF, (code) => { emitHalf(code, word); })
+      : slotOf(`${word}/${format}/${isScalar}`, FUSED, (code) => { emitFused(code, word, format, isScalar); }),
     slot(name, argumentWidths, width) {
       const key = `${name}/${argumentWidths.join()}/${width}`;
       let slot = slots.get(key);

@@ -16,7 +16,6 @@ import type { Mode } from '../cpu/mode.ts';
 import { COUNT, HANDLER, pushJumpHit, RECORD } from './core.ts';
 import { Emitter, Simd, Upper, type Binding, type Functions } from './emit.ts';
 import { I32, I64, Op, type Module } from './encode.ts';
-import { hasFastPath } from './float.ts';
 import { clearVector, clearVectors, eachRead } from './interpreter.ts';
 import { Field, JUMP_ENTRY_RECORD } from './layout.ts';
 import { LAZY_CARRIES, LAZY_RESULT, RFLAGS_SYSTEM, lazyFlags, oldCarries, oldResult } from './lazy-flags.ts';
@@ -63,7 +62,7 @@ export const packTarget = (block: number, count: number): number => block | coun
 const SAVED = 1000;
 
 /** Whether an expression needs what a region does not do: a call out of WebAssembly. */
-const callsOut = (root: Expr): boolean => some(root, (node) => node.kind === 'call' || (node.kind === 'float' && !hasFastPath(node.word))
+const callsOut = (root: Expr): boolean => some(root, (node) => node.kind === 'call'
   || (node.kind === 'binary' && node.width > 64 && (node.word.startsWith('divide') || node.word.startsWith('remainder'))));
 
 /** The expressions of an outcome. */

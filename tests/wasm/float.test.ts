@@ -58,6 +58,7 @@ function build(exprs: readonly FloatExpr[], memory: WebAssembly.Memory): (() => 
 
 const binaryWords: readonly FloatWord[] = ['add', 'subtract', 'addSubtract', 'multiply', 'divide', 'minimum', 'maximum', 'equal', 'less', 'lessOrEqual', 'unordered',
   'notEqual', 'notLess', 'notLessOrEqual', 'ordered'];
+const halfWords: readonly FloatWord[] = ['toHalf', 'toHalfNearest', 'toHalfDown', 'toHalfUp', 'toHalfZero'];
 const fusedWords: readonly FloatWord[] = ['fusedAdd', 'fusedSubtract', 'fusedNegativeAdd', 'fusedNegativeSubtract', 'fusedAddOdd', 'fusedAddEven'];
 const roundings = (['Nearest', 'Down', 'Up', 'Zero', 'Current'] as const).flatMap((mode): FloatWord[] => [`round${mode}`, `round${mode}Quietly`]);
 const everything: readonly FloatExpr[] = ([32, 64] as const).flatMap((format) => {
@@ -71,17 +72,27 @@ const everything: readonly FloatExpr[] = ([32, 64] as const).flatMap((format) =>
     ...all('fromSigned32', format === 32 ? [[32, 32], [64, 64], [128, 128]] : [[64, 32], [128, 64]]), ...all('fromSigned64', [[format, 64]]),
     ...(['toSigned32', 'truncateTo32'] as const).flatMap((word) => all(word, format === 32 ? [[32, 32], [64, 64], [128, 128]] : [[32, 64], [64, 128]])),
     ...all('toSigned64', [[64, format]]), ...all('truncateTo64', [[64, format]]),
+    ...(format === 32 ? [...halfWords.flatMap((word) => all(word, [[64, 128]])), ...all('halfToSingle', [[128, 64]])] : []),
     ...(format === 32 ? all('toDouble', [[other, format], [128, 64]]) : all('toSingle', [[other, format], [64, 128]])),
   ];
 });
 
 /** Numbers near the edges of a format: zeros, denormals, the smallest and largest, integers, NaNs of both kinds, and anything. */
 function interesting(next: (below: number) => number, lane: number): bigint {
+  if (lane === 16) return BigInt(next(0x10000));
   const precision = lane === 32 ? 24 : 53, exponents = lane === 32 ? 255 : 2047, bias = exponents >> 1;
   const choices = [0, 0, 1, 2, bias, bias, bias + next(70), exponents - 1, exponents, next(exponents), next(exponents), bias - next(70)];
   const fractions = [0n, 1n, (1n << BigInt(precision - 1)) - 1n, 1n << BigInt(precision - 2), BigInt(next(2 ** 32)) << BigInt(Math.max(0, precision - 33)), BigInt(next(2 ** 32)) * BigInt(next(2 ** 32))];
   const fraction = BigInt.asUintN(precision - 1, fractions[next(fractions.length)]!);
   return BigInt(next(2)) << BigInt(lane - 1) | BigInt(choices[next(choices.length)]!) << BigInt(precision - 1) | fraction;
+}
+
+/** Singles that half precision has, or nearly. */
+function nearHalves(next: (below: number) => number): bigint {
+  let all = 0n;
+  const lost = [0, 0x1000, 0x1fff, 1, next(0x2000)][next(5)]!;
+  for (let at = 0; at < 128; at += 32) all |= BigInt((next(2) * 0x40000 + 109 * 0x400 + next(36 * 0x400)) * 0x2000 + (next(3) === 0 ? lost : 0)) << BigInt(at);
+  return all;
 }
 
 /** What nearly is a product, or the opposite of it: little is left of the sum. */
@@ -114,6 +125,7 @@ describe('floating point in WebAssembly', () => {
           for (let at = 0; at < 128; at += lane) value |= interesting(next, lane) << BigInt(at);
           return value;
         });
+        if (expr.word.startsWith('toHalf') && next(2) === 0) values[0] = nearHalves(next);
         if (next(8) === 0) values[1] = values[0]!;
         if (expr.arguments.length === 3 && next(3) === 0) values[2] = nearProduct(next, lane as 32 | 64, values[0]!, values[1]!);
         values.forEach((value, index) => {
