@@ -294,12 +294,13 @@ class FastPath {
     if (this.word === 'toSigned32') this.op('nearest');
   }
 
-  /** Rounding to nearest, all exceptions masked, neither DAZ nor FTZ, and the inexact flag is set. */
+  /** Rounding to nearest, all exceptions masked, and the inexact flag is set. DAZ and FTZ may be as they like: where a denormal operand or a
+   * tiny result would make a difference, nothing is trusted. */
   private pushPlainControl(): void {
     const { code } = this;
     code.i32(0);
     code.load(Op.i32Load, placeOf('mxcsr'));
-    code.i32(0xffe0);
+    code.i32(0x7fa0);
     code.op(Op.i32And);
     code.i32(0x1fa0);
     code.op(Op.i32Eq);
@@ -460,7 +461,7 @@ class FastPath {
     this.pushUsual();
     code.i32(0);
     code.load(Op.i32Load, placeOf('mxcsr'));
-    code.i32(0xffc0);
+    code.i32(0x7f80);
     code.op(Op.i32And);
     code.i32(0x1f80);
     code.op(Op.i32Eq);

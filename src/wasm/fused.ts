@@ -107,10 +107,11 @@ export function emitFused(code: Code, word: FloatWord, format: 32 | 64, isScalar
   const { result, pushTrusted, exact } = format === 64 ? doubles(code, steps, left, 1, third) : singles(code, steps, left, 1, third, isScalar);
   code.get(result);
   pushTrusted();
-  // Rounding to nearest, everything masked, neither DAZ nor FTZ; and the inexact flag is set, or nothing is inexact.
+  // Rounding to nearest, everything masked; and the inexact flag is set, or nothing is inexact. Neither operands nor results are denormal,
+  // so DAZ and FTZ do not matter.
   code.i32(0);
   code.load(Op.i32Load, placeOf('mxcsr'));
-  code.i32(0xffc0);
+  code.i32(0x7f80);
   code.op(Op.i32And);
   code.i32(0x1f80);
   code.op(Op.i32Eq);
