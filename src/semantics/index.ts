@@ -20,6 +20,7 @@ import { rcl, rcr, rol, ror, sar, shl, shld, shr, shrd } from './shift.ts';
 import { sse } from './sse/index.ts';
 import { leave, pop, push } from './stack.ts';
 import { cmps, lods, movs, scas, stos } from './string.ts';
+import { xbegin, xend, xtest } from './transactions.ts';
 
 /** What the bit offset of BT and its relatives adds to the offset of memory operand 0, of the address size; undefined: nothing. It gets the
  * expression of operand 1. Every reading adds it before the access. */
@@ -53,6 +54,7 @@ const table: Readonly<Record<string, Entry>> = {
   PUSH: push, POP: pop, LEAVE: leave,
   // Branches.
   JMP: jmp, JCC: jcc, CALL: call, RET: ret, LOOP: loop, LOOPE: loope, LOOPNE: loopne, JCXZ: jcxz,
+  XBEGIN: xbegin, XEND: xend, XABORT: nothing, XTEST: xtest,
   // Flags.
   CLC: clc, STC: stc, CMC: cmc, CLD: cld, STD: std, LAHF: lahf, SAHF: sahf, SALC: salc,
   // Hints: one processor after the other, in program order, with caches that nobody can see.
@@ -102,7 +104,6 @@ const table: Readonly<Record<string, Entry>> = {
   FCMOVNBE: system, FCMOVNU: system,
 
   // Known by name only.
-  XABORT: withFeature('rtm'), XBEGIN: withFeature('rtm'), XEND: withFeature('rtm'), XTEST: withFeature('rtm'),
   PTWRITE: withFeature('intel-pt'),
   VMGEXIT: withFeature('sev_es'),
   VMLAUNCH: withFeature('vmx'), VMRESUME: withFeature('vmx'), VMXOFF: withFeature('vmx'), VMFUNC: withFeature('vmx'), VMREAD: withFeature('vmx'),

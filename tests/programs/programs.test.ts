@@ -10,7 +10,7 @@ const here = new URL('.', import.meta.url);
 const programs = readdirSync(here).filter((name) => name.endsWith('.S')).map((name) => name.slice(0, -2)).sort();
 const LIMIT = 50_000_000n;
 /** Programs about what the default model has not. */
-const models: Readonly<Record<string, string>> = { shadow: 'SapphireRapids,+cet-ss,+cet-ibt' };
+const models: Readonly<Record<string, string>> = { shadow: 'SapphireRapids,+cet-ss,+cet-ibt', transactions: 'Haswell' };
 
 /** A handler that does nothing: RSM, where SMBASE is after reset. */
 const RSM_AT = 0x38000, RSM = Uint8Array.of(0x0f, 0xaa);

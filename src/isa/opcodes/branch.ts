@@ -32,6 +32,7 @@ export const branch: readonly Row[] = [
   ['XBEGIN', 'C7 F8', 'Jz', 'd64 +rtm'],
   ['XEND', 'NP 0F 01 D5', '', '+rtm'],
   ['XTEST', 'NP 0F 01 D6', '', '+rtm'],
+  ['XTEST', 'NP 0F 01 D6', '', '+hle'],
   // Intel's UD0 has ModRM, AMD's has not; nobody can tell but by the bytes that are fetched before #UD.
   ['UD0', '0F FF'],
   ['UD1', '0F B9 /r', 'Gv,Ev'],
