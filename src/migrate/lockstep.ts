@@ -49,7 +49,7 @@ export type LockstepResult =
 export type OnParting = (parting: Parting, pair: Pair) => void;
 
 /** A question may be asked again and again: so many places of a run are looked at one by one, and so many of a slice. */
-const LOOKED_AT = 2048, LOOKED_AT_IN_SLICE = 256;
+const LOOKED_AT = 1024, LOOKED_AT_IN_SLICE = 128;
 /** Hidden state that differs may soon be the same again: the slices behind such a place are short at first. */
 const SHORT_SLICE = 64;
 /** So often it may be the same again; from then on only what instructions read is compared. */
@@ -71,10 +71,20 @@ function createWalker(journal: Journal, header: MachineHeader, { kvm, tier, snap
 
 /** Events that the comparison of states makes superfluous: they carry digests, which hidden state changes, too. */
 const isDigest = ({ event }: Happened): boolean => event.kind === 'Checkpoint';
-const withoutState = (happened: Happened): Happened => happened.event.kind === 'Ended' ? { ...happened, event: { ...happened.event, state: '' } } : happened;
+/** What counts of an event: not the digest of the end, and not which checks failed. One reason more to refuse a VMRUN makes no difference to anybody. */
+function effectOf(happened: Happened): Happened {
+  const { at, event } = happened;
+  if (event.kind === 'Ended') return { at, event: { ...event, state: '' } };
+  if (!('detail' in event) || !('failed' in event.detail)) return happened;
+  const { failed: _failed, ...detail } = event.detail;
+  return { at, event: { ...event, detail } };
+}
+/** VMRUN and RSM have retired when their change of world is told, and so has the I/O instruction that brings an SMI. */
+const comesWithInstruction = ({ event }: Happened): boolean =>
+  event.kind === 'Vmrun' || event.kind === 'Rsm' || (event.kind === 'Smi' && event.detail['port'] !== undefined);
 
 function firstEventDifference(original: readonly Happened[], other: readonly Happened[]): EventDifference | undefined {
-  const a = original.filter((each) => !isDigest(each)).map(withoutState), b = other.filter((each) => !isDigest(each)).map(withoutState);
+  const a = original.filter((each) => !isDigest(each)).map(effectOf), b = other.filter((each) => !isDigest(each)).map(effectOf);
   for (let index = 0; index < Math.max(a.length, b.length); index++) {
     const left = a[index] ?? null, right = b[index] ?? null;
     const differences = left && right ? differencesOf(left, right) : ['event'];
@@ -132,21 +142,22 @@ export async function runInLockstep(journal: Journal, options: LockstepOptions, 
     const isEqualAtEnd = equal(pair);
     if (isEqualAtEnd && places.length === 0) return undefined;
     let low = from, high = isEqualAtEnd ? undefined : to;
+    if (places.length > 0) back();
     for (const place of places) {
-      back();
       runTo(place);
-      if (equal(pair)) {
-        setMarks();
-        low = place;
-      } else {
+      if (!equal(pair)) {
         high = place;
         break;
       }
+      low = place;
     }
     if (high === undefined) {
       runTo(to);
       return undefined;
     }
+    back();
+    runTo(low);
+    setMarks();
     while (high - low > 1) {
       const middle = Math.floor((low + high) / 2);
       back();
@@ -179,14 +190,15 @@ export async function runInLockstep(journal: Journal, options: LockstepOptions, 
     if (broken !== undefined) return { kind: 'broken', seq: broken };
     const event = firstEventDifference(original.events, other.events), isOver = original.course.over && other.course.over;
     const eventIcount = event === undefined ? Infinity : Math.min(event.original?.at.icount ?? Infinity, event.other?.at.icount ?? Infinity);
-    let place = search(from, isOver ? reached + 1 : Math.max(until, from + 1));
-    const isToldOnly = place === undefined && event !== undefined && equal === allEqual;
-    if (isToldOnly) {
-      // Only an event tells: both stand before its instruction then.
+    let place: number | undefined;
+    if (event !== undefined && equal === allEqual) {
+      // Either something differs before that event, or its instruction makes the difference.
+      const withInstruction = [...original.events, ...other.events].some((each) => each.at.icount === eventIcount && comesWithInstruction(each));
+      const eventPlace = Math.max(from, withInstruction ? eventIcount - 1 : eventIcount);
       back();
-      runTo(eventIcount);
-      place = eventIcount;
-    }
+      runTo(eventPlace);
+      place = search(from, eventPlace) ?? eventPlace;
+    } else place = search(from, isOver ? reached + 1 : Math.max(until, from + 1));
     if (place === undefined) {
       if (isOver || original.course.over !== other.course.over) break;
       sliceLength *= 2;
@@ -200,7 +212,7 @@ export async function runInLockstep(journal: Journal, options: LockstepOptions, 
     }
     setMarks();
     runTo(place + 1);
-    const differences = differencesBetween(pair.original, pair.other), isVisible = isToldOnly || differences.some(({ hidden }) => !hidden);
+    const differences = differencesBetween(pair.original, pair.other), isVisible = differences.length === 0 || differences.some(({ hidden }) => !hidden);
     back();
     // A change of world that an instruction makes carries the count behind it. What was told before this place has been dealt with.
     const later = (walker: Walker): Happened[] => walker.events.filter(({ at }) => at.icount >= place);

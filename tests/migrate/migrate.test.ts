@@ -1,35 +1,12 @@
 // The migration verdict on real recordings: what a guest never asked cannot matter, and where it does matter the place, the check and the answer
 // that decided are named. The guest is `programs/inject.S`: a letter on the serial port is a VMRUN with an event.
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { lastValueFrom, of } from 'rxjs';
+import { lastValueFrom } from 'rxjs';
 import { describe, expect, test } from 'vitest';
-import { openJournal, type Journal } from '../../journal/store.ts';
-import { createKvm } from '../../src/kvm/system.ts';
-import type { Tier } from '../../src/kvm/api.ts';
 import { behaviourRows } from '../../src/model/behaviours.ts';
-import { migrate, type MigrationVerdict } from '../../src/migrate/migrate.ts';
+import type { MigrationVerdict } from '../../src/migrate/migrate.ts';
 import { replay } from '../../src/replay/replay.ts';
 import { seek } from '../../src/replay/seek.ts';
-import { temporaryFolder } from '../journal/sample.ts';
-import { all, machine, recordFake } from '../replay/recording.ts';
-
-const folder = temporaryFolder(), kvm = createKvm(), MODEL = 'EPYC-Genoa-v3,-tsc-deadline';
-let recordings = 0;
-
-/** Records `inject` with these letters. */
-async function recorded(letters: string, model = MODEL, name = 'inject'): Promise<Journal> {
-  const path = join(folder, `${recordings++}.journal`);
-  await all(recordFake(kvm, path, {
-    tier: 'interpreter', machine: { ...machine, model, ramBytes: 4 << 20 }, kernel: { name, bytes: readFileSync(new URL(`../programs/out/${name}.elf`, import.meta.url)) },
-    commandLine: name, checkpointInterval: 1 << 12, inputs: of({ input: { kind: 'SerialInput', bytes: new TextEncoder().encode(letters) }, vcpu: null }),
-  }));
-  return openJournal(path);
-}
-
-interface Target { readonly model?: string; readonly behaviours?: Readonly<Record<string, string>>; readonly tier?: Tier }
-const to = (journal: Journal, { tier = 'interpreter', ...target }: Target): Promise<MigrationVerdict> =>
-  migrate(journal, { ...journal.header, ...target }, { kvm, tier, breathe: () => Promise.resolve(), onProgress: () => undefined });
+import { kvm, MODEL, recorded, to } from './recorded.ts';
 
 function diverged(verdict: MigrationVerdict): Extract<MigrationVerdict, { verdict: 'diverged' }> {
   if (verdict.verdict !== 'diverged') throw new Error(`the verdict is ${verdict.verdict}`);
