@@ -228,7 +228,11 @@ export function createRunner(parts: RunnerParts): Runner {
   function leave(exit: Vmexit): VcpuExit | 'delivered' {
     const { stop } = transit('VmExit', leaveGuest, withInstruction(exit));
     paging.noteAc();
-    return stop === 'shutdown' ? shutdown('triple fault') : 'delivered';
+    if (stop !== 'shutdown') return 'delivered';
+    // The VMCB is gone, or the host's own page tables are illegal: of all that could intercept it nothing is left (KVM: 1b30e7551767, 5d291ef0585e).
+    u32[GUEST_MODE] = 0;
+    switched();
+    return shutdown('triple fault');
   }
   const event = (code: number): VcpuExit | 'delivered' => leave({ code, info1: 0n, info2: 0n, nextRip: 0n });
   const intercepts = (bit: number): boolean => u32[GUEST_MODE] !== 0 && isIntercepted(cpu, Control.intercept1, bit);

@@ -51,6 +51,9 @@ const scenarios: readonly Scenario[] = [
   { name: 'np', model: `${MODEL},-npt`, behaviours: ['nsvm.np-enable-check=checked'] },
 ];
 
+/** RAM above the legacy video window, as the board maps it. */
+const HIGH_SLOT = 2, HIGH_START = 0xc0000, RAM_SIZE = 64 << 20, PAGE = 0x1000;
+
 const imageOf = (name: string): Uint8Array => readFileSync(new URL(`out/svm-${name}.elf`, import.meta.url));
 
 function play(name: string, model: string, tier: Tier, behaviours: Readonly<Record<string, string>> = {}, step = LIMIT) {
@@ -122,4 +125,23 @@ describe.each(scenarios)('$name', ({ name, model = MODEL, models = {}, behaviour
     journal.close();
     if (lines.length > 0) expectText(`${name}.replays`, lines.join(''));
   }, 60_000);
+});
+
+describe('the memory of a VMCB goes away while its guest runs', () => {
+  it.each(['interpreter', 'translator', 'reference'] as const)('the vCPU shuts down (%s)', (tier) => {
+    const printed: number[] = [];
+    const vm = createKvm().createVm({ cpu: MODEL, behaviours: {}, ramBytes: RAM_SIZE, tier, seed: 7n, quantum: 10_000, tscKhz: 1_000_000 });
+    const board = createBoard(vm, { cpuCount: 1, quantum: 10_000, onOutput: (byte) => printed.push(byte) });
+    board.loadImage(imageOf('vanish'), 'svm-vanish.elf');
+    expect(board.run(40_000n)).toEqual({ kind: 'reached' });
+    const place = parseInt(/VMCB at ([0-9a-f]+)/.exec(String.fromCharCode(...printed))![1]!, 16);
+    const map = (slot: number, start: number, end: number) => vm.setUserMemoryRegion({ slot, flags: 0, guestPhysical: start, size: end - start, ramOffset: start });
+    map(HIGH_SLOT, HIGH_START, HIGH_START);
+    map(HIGH_SLOT, HIGH_START, place);
+    map(HIGH_SLOT + 1, place + PAGE, RAM_SIZE);
+    expect(board.run(50_000n)).toEqual({ kind: 'reached' });
+    vm.vcpus[0]!.nmi();
+    expect(board.run(60_000n)).toEqual({ kind: 'shutdown', vcpu: 0 });
+    expect(board.icount()).toBe(50_000n);
+  });
 });
