@@ -1,7 +1,7 @@
 // The float words of `expr.ts` as WebAssembly: the processor's own arithmetic, followed by a proof that MXCSR, the operands and the result
 // leave no doubt: rounding to nearest with everything masked and the inexact flag set already, no NaN, no denormal, no overflow. If that
-// fails, a function of the table looks again, at zeros and at results that are exact. In any other case the exact reading of
-// `semantics/softfloat.ts` decides. Part of the emitter, called by `emit.ts`, and by `functions.ts` for the second look.
+// fails, a function of the table looks again, at zeros, at results that are exact and at NaNs in comparisons. In any other case the exact
+// reading of `semantics/softfloat.ts` decides. Part of the emitter, called by `emit.ts`, and by `functions.ts` for the second look.
 import { placeOf, placeOfArea } from '../cpu/state.ts';
 import type { Expr, FloatExpr, FloatWord } from '../semantics/expr.ts';
 import { I32, I64, Op, V128, type Code, type ValueType } from './encode.ts';
@@ -20,6 +20,8 @@ interface Lanes {
   readonly pmin: number; readonly pmax: number; readonly nearest: number; readonly floor: number; readonly ceil: number; readonly trunc: number;
   readonly eq: number; readonly ne: number; readonly lt: number; readonly gt: number; readonly le: number; readonly ge: number;
   readonly neg: number;
+  /** Signed integers: greater. */
+  readonly above: number;
   readonly smallest: bigint; readonly infinity: bigint; readonly two31: bigint;
   /** Of the significand; half of them and one, as a factor; and where a product of halves may overflow or lose digits. */
   readonly digits: number; readonly splitter: bigint; readonly huge: bigint; readonly tiny: bigint;
@@ -29,13 +31,13 @@ const byFormat: Readonly<Record<32 | 64, Lanes>> = {
     lane: 32, full: 15, bitmask: 0xa4, abs: 0xe0, sqrt: 0xe3, add: 0xe4, sub: 0xe5, mul: 0xe6, div: 0xe7, pmin: 0xea, pmax: 0xeb,
     nearest: 0x6a, ceil: 0x67, floor: 0x68, trunc: 0x69,
     eq: 0x41, ne: 0x42, lt: 0x43, gt: 0x44, le: 0x45, ge: 0x46, smallest: 0x00800000n, infinity: 0x7f800000n, two31: 0x4f000000n,
-    neg: 0xe1, digits: 24, splitter: 0x45800800n, huge: 0x76000000n, tiny: 0x10000000n,
+    neg: 0xe1, above: 0x3b, digits: 24, splitter: 0x45800800n, huge: 0x76000000n, tiny: 0x10000000n,
   },
   64: {
     lane: 64, full: 3, bitmask: 0xc4, abs: 0xec, sqrt: 0xef, add: 0xf0, sub: 0xf1, mul: 0xf2, div: 0xf3, pmin: 0xf6, pmax: 0xf7,
     nearest: 0x94, ceil: 0x74, floor: 0x75, trunc: 0x7a,
     eq: 0x47, ne: 0x48, lt: 0x49, gt: 0x4a, le: 0x4b, ge: 0x4c, smallest: 0x0010000000000000n, infinity: 0x7ff0000000000000n, two31: 0x41e0000000000000n,
-    neg: 0xed, digits: 53, splitter: 0x41a0000002000000n, huge: 0x7dd0000000000000n, tiny: 0x0500000000000000n,
+    neg: 0xed, above: 0xd9, digits: 53, splitter: 0x41a0000002000000n, huge: 0x7dd0000000000000n, tiny: 0x0500000000000000n,
   },
 };
 const Scalar = {
@@ -67,7 +69,7 @@ export function emitFloat(emitter: Emitter, node: FloatExpr, leave: (() => void)
   fast.pushTrusted();
   code.op(Op.i32Eqz);
   code.if();
-  if (fast.rounds) {
+  if (fast.looksAgain) {
     for (const local of fast.forSecondLook()) code.get(local);
     code.i32(emitter.functions.secondLookSlot(node.word, node.format));
     code.callIndirect(emitter.module.type(...SECOND_LOOK));
@@ -76,7 +78,7 @@ export function emitFloat(emitter: Emitter, node: FloatExpr, leave: (() => void)
   }
   if (leave) leave();
   else callExact(emitter, node, args, result, flags);
-  if (fast.rounds) code.end();
+  if (fast.looksAgain) code.end();
   code.end();
   return { result, flags };
 }
@@ -143,7 +145,7 @@ const repeat = (lane: 32 | 64, value: bigint): number[] =>
   Array.from({ length: 16 }, (_, at) => Number((value >> BigInt(8 * (at % (lane / 8)))) & 0xffn));
 
 const comparisons: Readonly<Partial<Record<FloatWord, keyof Lanes>>> = {
-  equal: 'eq', less: 'lt', lessOrEqual: 'le', notEqual: 'ne', notLess: 'ge', notLessOrEqual: 'gt',
+  equal: 'eq', less: 'lt', lessOrEqual: 'le', notEqual: 'ne', notLess: 'lt', notLessOrEqual: 'le',
 };
 const arithmetic: Readonly<Partial<Record<FloatWord, keyof Lanes>>> = { add: 'add', subtract: 'sub', multiply: 'mul', divide: 'div' };
 /** To integers of the same format. What MXCSR says is only taken when it says nearest. */
@@ -156,9 +158,19 @@ const roundings: Readonly<Partial<Record<FloatWord, keyof Lanes>>> = {
 const looking: ReadonlySet<FloatWord> = new Set<FloatWord>(['minimum', 'maximum', 'equal', 'less', 'lessOrEqual', 'unordered', 'notEqual', 'notLess',
   'notLessOrEqual', 'ordered', 'order', 'orderQuiet', 'toDouble', 'roundNearestQuietly', 'roundDownQuietly', 'roundUpQuietly', 'roundZeroQuietly']);
 
+/** These report every NaN as invalid. */
+const loud: ReadonlySet<FloatWord> = new Set<FloatWord>(['less', 'lessOrEqual', 'notLess', 'notLessOrEqual', 'order', 'minimum', 'maximum']);
+/** These report nothing for quiet NaNs. */
+const quiet: ReadonlySet<FloatWord> = new Set<FloatWord>(['equal', 'notEqual', 'unordered', 'ordered', 'orderQuiet']);
+/** What COMISS says when one operand is a NaN: ZF, PF and CF. */
+const UNORDERED = 0x45;
+const INVALID_MASKED_AND_SET = 0x81;
+
 class FastPath {
   /** The inexact flag is at stake. */
   readonly rounds: boolean;
+  /** There is more to look at when the first look is in doubt. */
+  readonly looksAgain: boolean;
   /** The result needs no proof. */
   readonly isCertain: boolean;
   /** A local with the result as a vector. */
@@ -183,6 +195,7 @@ class FastPath {
     this.args = args;
     this.lanes = byFormat[word === 'toSingle' ? 64 : word === 'toDouble' ? 32 : format];
     this.rounds = !looking.has(word);
+    this.looksAgain = this.rounds || loud.has(word);
     this.isCertain = word === 'fromSigned32' && format === 64;
   }
 
@@ -214,6 +227,8 @@ class FastPath {
       this.get(0);
       this.get(1);
       this.op((operation ?? comparison)!);
+      // A NaN is neither less nor equal.
+      if (word === 'notLess' || word === 'notLessOrEqual') code.simd(Simd.not);
       return this.finish();
     }
     switch (word) {
@@ -233,7 +248,8 @@ class FastPath {
         this.op(word === 'minimum' ? 'pmin' : 'pmax');
         return this.finish();
       case 'unordered': case 'ordered':
-        this.constant(word === 'ordered' ? (1n << BigInt(format)) - 1n : 0n);
+        this.pushUnordered();
+        if (word === 'ordered') code.simd(Simd.not);
         return this.finish();
       case 'order': case 'orderQuiet':
         for (const name of ['lt', 'eq'] as const) {
@@ -246,6 +262,13 @@ class FastPath {
         }
         code.i32(6);
         code.op(Op.i32Shl);
+        code.op(Op.i32Or);
+        this.pushUnordered();
+        this.op('bitmask');
+        code.i32(1);
+        code.op(Op.i32And);
+        code.i32(UNORDERED);
+        code.op(Op.i32Mul);
         return code.op(Op.i32Or);
       case 'fromSigned32':
         this.get(0);
@@ -327,6 +350,15 @@ class FastPath {
     this.code.get(this.vector);
     this.op('abs');
     this.code.tee(this.absoluteResult);
+  }
+  /** A mask: one of the two is a NaN. */
+  private pushUnordered(): void {
+    for (const number of [0, 1]) {
+      this.get(number);
+      this.get(number);
+      this.op('ne');
+    }
+    this.code.simd(Simd.or);
   }
   /** Neither NaN nor denormal. */
   private pushOrdinary(number: number): void {
@@ -447,17 +479,24 @@ class FastPath {
         this.pushOrdinary(0);
         return this.pushAll();
       default:
-        // Comparisons report nothing for ordinary operands.
-        this.pushOrdinary(0);
-        this.pushOrdinary(1);
+        // Comparisons report nothing for ordinary operands, and some nothing for quiet NaNs.
+        for (const number of [0, 1]) {
+          this.pushOrdinary(number);
+          if (!quiet.has(word)) continue;
+          this.pushAbsolute(number);
+          this.constant(this.lanes.infinity | this.lanes.smallest - 1n >> 1n);
+          code.simd(this.lanes.above);
+          code.simd(Simd.or);
+        }
         code.simd(Simd.and);
         return this.pushAll();
     }
   }
 
-  /** The usual, and either the inexact flag is set already or nothing is inexact. */
+  /** The usual, and either the inexact flag is set already or nothing is inexact; NaNs, when the invalid flag is set already. */
   pushSecondLook(): void {
     const { code } = this;
+    if (loud.has(this.word)) return this.pushKnownInvalid();
     this.pushUsual();
     code.i32(0);
     code.load(Op.i32Load, placeOf('mxcsr'));
@@ -475,6 +514,30 @@ class FastPath {
     code.i32(0);
     code.op(Op.i32Ne);
     code.op(Op.i32And);
+  }
+
+  /** What a NaN would report is masked and set; other operands are ordinary. */
+  private pushKnownInvalid(): void {
+    const { code } = this;
+    for (const number of [0, 1]) {
+      this.get(number);
+      this.get(number);
+      this.op('ne');
+      code.i32(0);
+      code.i32(0);
+      code.load(Op.i32Load, placeOf('mxcsr'));
+      code.i32(INVALID_MASKED_AND_SET);
+      code.op(Op.i32And);
+      code.i32(INVALID_MASKED_AND_SET);
+      code.op(Op.i32Eq);
+      code.op(Op.i32Sub);
+      code.simd(Simd.splat32);
+      code.simd(Simd.and);
+      this.pushOrdinary(number);
+      code.simd(Simd.or);
+    }
+    code.simd(Simd.and);
+    this.pushAll();
   }
 
   /** Whether nothing was rounded away, for usual operands: an i32 that is not 0; when in doubt 0. */

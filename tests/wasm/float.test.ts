@@ -113,7 +113,7 @@ function nearProduct(next: (below: number) => number, lane: 32 | 64, left: bigin
 
 describe('floating point in WebAssembly', () => {
   const plain = 0x1fa0;
-  it.each([plain, plain | 0x1f, 0x1f80, plain | 0x40, plain | 0x8000, plain | 0x8040, 0x9fc0, plain | 0x2000, plain | 0x6000, 0x1e20, 0x0020])('agrees with the exact reading with MXCSR %i', (mxcsr) => {
+  it.each([plain, plain | 0x1f, 0x1f80, plain | 0x40, plain | 0x8000, 0x9fc0, plain | 0x2000, plain | 0x6000, 0x1e20, 0x0020])('agrees with the exact reading with MXCSR %i', (mxcsr) => {
     const memory = new WebAssembly.Memory({ initial: 1 });
     const view = new DataView(memory.buffer), run = build(everything, memory), next = random(mxcsr);
     const wrong: string[] = [];
