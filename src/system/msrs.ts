@@ -118,6 +118,14 @@ function writeVmCr({ cpu }: Machine, value: bigint): void {
   cpu.vmCr = next;
 }
 
+/** "When VM_CR.LOCK is 0, writes set the key; when it is 1, a write of the key clears it, unless the key is 0. It always reads as 0" (APM Vol. 2,
+ * 15.31.3). */
+function writeSvmKey({ cpu }: Machine, value: bigint): void {
+  const key = placeOfMsr('svmKey');
+  if ((cpu.vmCr & VM_CR_LOCK) === 0n) cpu.u64[key] = value;
+  else if (value !== 0n && value === cpu.u64[key]) cpu.vmCr &= ~VM_CR_LOCK;
+}
+
 /** IBRS, STIBP, SSBD, IPRED_DIS, RRSBA_DIS, PSFD, DDPD_U, BHI_DIS_S, each with the features that bring it. There is no speculation to control. */
 const speculationBits: readonly (readonly [bigint, readonly string[]])[] = [
   [1n, ['spec-ctrl', 'ibrs']], [2n, ['stibp', 'amd-stibp', 'spec-ctrl']], [4n, ['ssbd', 'amd-ssbd']], [0x80n, ['intel-psfd', 'amd-psfd']],
@@ -272,6 +280,8 @@ export const msrRows: readonly MsrRow[] = [
   row(Msr.SMM_ADDR, 'SMM_ADDR', [], slot('smmAddress', 0), AMD),
   row(Msr.SMM_MASK, 'SMM_MASK', [], slot('smmAddress', 1), AMD),
   row(Msr.VM_CR, 'VM_CR', ['svm'], { read: ({ cpu }) => cpu.vmCr, write: writeVmCr }, AMD),
+  row(Msr.IGNNE, 'IGNNE', ['svm'], slot('ignoreNumericError', 0, only(1n)), AMD),
+  row(Msr.SVM_KEY, 'SVM_KEY', ['svm-lock'], { read: () => 0n, write: writeSvmKey }, AMD),
   row(Msr.VM_HSAVE_PA, 'VM_HSAVE_PA', ['svm'], field('vmHsavePa', physicalBits(0xfffn)), AMD),
   row(Msr.TSC_RATIO, 'TSC_RATIO', ['tsc-scale'], {
     // Kept as the difference from its reset value, 1.0.

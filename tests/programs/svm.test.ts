@@ -47,7 +47,7 @@ const scenarios: readonly Scenario[] = [
       'nsvm.vmmcall-unintercepted=hypercall', 'nsvm.invlpga-svme=ignored', 'nsvm.svme-clear=leaves-guest',
     ],
   },
-  { name: 'features', models: { plain: `${MODEL},-lbrv,-v-vmsave-vmload,+skinit` } },
+  { name: 'features', models: { plain: `${MODEL},-lbrv,-v-vmsave-vmload,+skinit`, lock: `${MODEL},+svm-lock` } },
   { name: 'np', model: `${MODEL},-npt`, behaviours: ['nsvm.np-enable-check=checked'] },
 ];
 

@@ -1,4 +1,4 @@
-/* Branch records, LBR virtualization, single steps by branch, virtual VMLOAD and VMSAVE, SKINIT: each where the processor has it. */
+/* Branch records, LBR virtualization, single steps by branch, virtual VMLOAD and VMSAVE, the lock of VM_CR, SKINIT: each where the processor has it. */
 #include "svm.h"
 
 enum { LBR = 1, BTF = 2, FROM = 0x1db, TO = 0x1dc, EXCEPTION_FROM = 0x1dd, EXCEPTION_TO = 0x1de };
@@ -146,6 +146,16 @@ void test(void)
     vmrun(&vmcb);
     stgi();
     report("VMSAVE that is intercepted");
+
+    /* VM_CR.LOCK, and the key that clears it. */
+    attempt("movl $0xc0010118, %%ecx; movl $0x1234, %%eax; xor %%edx, %%edx; wrmsr", 0);
+    wrmsr(VM_CR, 8);
+    wrmsr(VM_CR, 0);
+    line("VM_CR that is locked", rdmsr(VM_CR));
+    attempt("movl $0xc0010118, %%ecx; movl $0x4321, %%eax; xor %%edx, %%edx; wrmsr", 0);
+    line("VM_CR behind a wrong key", rdmsr(VM_CR));
+    attempt("movl $0xc0010118, %%ecx; movl $0x1234, %%eax; xor %%edx, %%edx; wrmsr", 0);
+    line("VM_CR behind the key", rdmsr(VM_CR));
 
     reset_vmcb(guest_skinit);
     vmcb.intercept2 |= 1 << 6;
