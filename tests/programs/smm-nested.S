@@ -198,7 +198,7 @@ test:
         ret
 
 /* ---- what ends the machine ---- */
-fatal:  .long   no_vmrun_intercept, no_asid, high_permissions, no_host_paging, no_svme, no_vmcb, no_intercept
+fatal:  .long   no_vmrun_intercept, no_asid, high_permissions, no_host_paging, no_svme, no_vmcb, no_intercept, misaligned
 .macro ending label:req, text:req, address:req, value:req
 \label: guest   "\text", l2
         movl    $\address, poke_at
@@ -214,6 +214,7 @@ fatal:  .long   no_vmrun_intercept, no_asid, high_permissions, no_host_paging, n
         ending  no_host_paging, "nested paging", vmcb + 0x90, 1
         ending  no_svme, "EFER.SVME of the save area is clear", AREA + 0xd0, 0
         ending  no_vmcb, "the VMCB is nowhere", AREA + 0xe4, 0x1000
+        ending  misaligned, "SMBASE is not a multiple of 32 KiB", AREA + 0x100, 0x31000
 no_intercept:
         guest   "a shutdown that is not intercepted", l2
         andl    $~SHUTDOWN_INTERCEPT, vmcb + 0x0c

@@ -83,4 +83,10 @@ describe('what the handler does to the VMCB or the save area', () => {
     expect(await verdicts(path)).toEqual(['identical', 'identical']);
     expect(events.slice(-4).map(({ kind, at }) => [kind, at.level])).toEqual([['Rsm', 1], ['TripleFault', 2], ['Shutdown', 1], ['Ended', 0]]);
   });
+  test('7: SMBASE may be any address, but on the first processors with SMM', async () => {
+    const { path } = await recorded('smm-nested.elf 7');
+    expect(await verdicts(path)).toEqual(['identical', 'identical']);
+    expect(await divergence(path, { 'smm.smbase-alignment': '32-kib' })).toMatchObject([{ kind: 'Rsm', detail: { smbase: 0x31000 } }, { kind: 'Rsm', detail: { failed: ['rsm.smbase-misaligned'], toGuest: true } }]);
+    expect(play('smm-nested.elf 7', { 'smm.smbase-alignment': '32-kib' }).lines.at(-3)).toMatch(/^exit 0000007F/);
+  });
 });
