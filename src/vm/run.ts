@@ -5,10 +5,11 @@ import { onPrototype } from '../cpu/accessors.ts';
 import { codeSizeOf, CR4, is64Bit } from '../cpu/controls.ts';
 import { Done, Stop, type Engine, type Services, type SystemStep } from '../cpu/engine.ts';
 import { IOPL, RF, TF, VM } from '../cpu/flags.ts';
-import { Activity, Pending, placeOf, placeOfArea, placeOfGeneral, VCPU_FILE, type Cpu } from '../cpu/state.ts';
+import { Activity, Pending, placeOf, placeOfArea, placeOfGeneral, RAM, VCPU_FILE, type Cpu } from '../cpu/state.ts';
 import { placeOfMsr } from '../cpu/msrs.ts';
 import { decode } from '../isa/decode.ts';
 import type { Instruction } from '../isa/instruction.ts';
+import { PAGE_SIZE } from '../memory/addresses.ts';
 import { hostOfPage, pageOfEntry, type Ram } from '../memory/ram.ts';
 import type { Tlb } from '../memory/tlb.ts';
 import { Reason } from '../memory/walk.ts';
@@ -64,6 +65,8 @@ const PAUSE_TICKS = 128;
 const BS = 0x4000, LBR = Number(DEBUGCTL.LBR), BTF = Number(DEBUGCTL.BTF);
 const VIRTUAL_EVENTS = VirtualInterrupt.irq | VirtualInterrupt.nmi;
 const DB = 1, NMI = 2, PF = 14, SX = 30;
+/** The bytes of F3 0F 1E FA and F3 0F 1E FB. */
+const ENDBR64 = 0xfa1e0ff3, ENDBR32 = 0xfb1e0ff3;
 /** VM_CR.R_INIT turns INIT into #SX with this error code (APM Vol. 2, 15.28). */
 const VM_CR_R_INIT = 2n, INIT_REDIRECTED = 1;
 
@@ -676,6 +679,8 @@ export function createRunner(parts: RunnerParts): Runner {
 
   /** #CP when an indirect branch went to an instruction that must not be there. What cannot be fetched faults in the engine. */
   function followBranch(): VcpuExit | 'delivered' | undefined {
+    const at = access.fetch(0);
+    if (at < 0 || (at % PAGE_SIZE <= PAGE_SIZE - 4 && cpu.view.getUint32(RAM + at, true) === (is64Bit(cpu) ? ENDBR64 : ENDBR32))) return undefined;
     const bytes = bytesAtRip(), found = decode(bytes, 0, bytes.length, codeSizeOf(cpu), capability.has);
     if ('why' in found && found.why === 'more') return undefined;
     try {
