@@ -9,7 +9,7 @@ import type { Descriptor } from '../cpu/segments.ts';
 import { placeOf } from '../cpu/state.ts';
 import type { Cpu } from '../cpu/state.ts';
 import { innerStack } from './deliver.ts';
-import { prepareEntry, prepareReturn, trackFar, type Commit } from './guard.ts';
+import { checkJump, prepareEntry, prepareReturn, trackFar, type Commit } from './guard.ts';
 import { GuestFault } from './machine.ts';
 import type { Machine } from './machine.ts';
 import {
@@ -122,6 +122,7 @@ export function jumpFar(machine: Machine, instruction: Instruction): Done {
   if (isSystem(attributesOf(descriptor.high))) return throughSystemDescriptor(machine, selector, 'jump');
   checkDirect(machine, selector, descriptor);
   const target = checkTarget(machine, descriptor, offset);
+  checkJump(cpu, isLong(machine, descriptor));
   markAccessed(machine, selector, descriptor);
   enterCode(machine, selector, descriptor, cpu.cpl, target);
   trackFar(cpu);

@@ -235,6 +235,11 @@ export function prepareReturn(machine: Machine, newCpl: number, selector: number
   };
 }
 
+/** JMP to another code segment: SSP must be within its reach. */
+export function checkJump(cpu: Cpu, toLong: boolean): void {
+  if (hasShadowStack(cpu, cpu.cpl)) checkReach(cpu.ssp, toLong);
+}
+
 /** SYSCALL and SYSENTER, before the level changes: the stack of level 3 is kept, level 0 starts without one. */
 export function enterSystemCall(cpu: Cpu): void {
   if (!isOn(cpu)) return;

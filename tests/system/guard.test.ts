@@ -146,6 +146,16 @@ describe('far transfers and events', () => {
       expect(faultOf(machine, 0x48, 0xcf)).toEqual(fault(CP, 2));
     }
   });
+  it('a far JMP to compatibility mode needs SSP below 4 GiB', () => {
+    const machine = guarded(0), { cpu } = machine;
+    cpu.rbx = 0x60000n;
+    machine.at(0x60000, 0, 0x90, 0, 0, Sel.code32, 0);
+    cpu.ssp = 0x1_0000_0000n;
+    expect(faultOf(machine, 0xff, 0x2b)).toEqual(fault(13));
+    cpu.ssp = BigInt(SHADOW);
+    run(machine, 0xff, 0x2b);
+    expect([cpu.rip, cpu.cs.selector]).toEqual([0x9000n, Sel.code32]);
+  });
   it('SYSCALL keeps SSP in PL3_SSP and tracks, SYSRET brings it back', () => {
     const machine = guarded(3, shadowStack | endbranch), { cpu } = machine;
     cpu.star = 0x0023_0008_0000_0000n;

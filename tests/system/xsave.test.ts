@@ -91,6 +91,47 @@ it('XRSTOR brings back what was stored and initializes the rest', () => {
   }
 });
 
+it('upper halves stand behind the header, of eight registers outside 64-bit mode; compacted areas have no holes', () => {
+  const machine = machineWith('EPYC-Genoa'), { cpu } = machine;
+  const upper = (register: number): number => placeOfRegister('vector', register) + 16 >> 3;
+  cpu.xcr0 = 0x207n;
+  cpu.pkru = 12;
+  for (let register = 0; register < 16; register++) cpu.u64[upper(register)] = BigInt(register + 1);
+  run(machine, ...XSAVE);
+  expect([machine.qword(HEADER), machine.qword(AREA + 0x240), machine.qword(AREA + 0x240 + 15 * 16), machine.dword(AREA + 0x980)]).toEqual([0x204n, 1n, 16n, 12]);
+  cpu.rbx = BigInt(AREA + 0x1000);
+  run(machine, ...XSAVEC);
+  expect([machine.qword(HEADER + 0x1000), machine.qword(AREA + 0x1240), machine.dword(AREA + 0x1340)]).toEqual([0x204n, 1n, 12]);
+  cpu.u8.fill(0, placeOfRegister('vector', 0), placeOfRegister('vector', 16));
+  run(machine, ...XRSTOR);
+  expect([0, 7, 15].map((register) => cpu.u64[upper(register)])).toEqual([1n, 8n, 16n]);
+  // In 32-bit code the other eight neither move nor change.
+  Object.assign(cpu.cs, { attributes: 0xc9b });
+  run(machine, ...XSAVE);
+  machine.cpu.view.setBigUint64(RAM + AREA + 0x1000 + 512, 0n, true);
+  machine.cpu.view.setBigUint64(RAM + AREA + 0x1000 + 520, 0n, true);
+  run(machine, ...XRSTOR);
+  expect([0, 7, 8, 15].map((register) => cpu.u64[upper(register)])).toEqual([0n, 0n, 9n, 16n]);
+});
+
+it('XSAVES takes the shadow-stack registers, and XRSTORS refuses what WRMSR would', () => {
+  const machine = machineWith('EPYC-Genoa,+cet-ss'), { cpu } = machine;
+  cpu.xss = 0x1800n;
+  Object.assign(cpu, { uCet: 3n, pl3Ssp: 0x7000n, pl0Ssp: 0x8000n, pl2Ssp: 0x9000n });
+  run(machine, ...XSAVES);
+  expect([machine.qword(HEADER), machine.qword(HEADER + 8)]).toEqual([0x1800n, COMPACTED | 0x1a03n]);
+  Object.assign(cpu, { uCet: 0n, pl3Ssp: 0n, pl0Ssp: 0n, pl2Ssp: 0n });
+  run(machine, ...XRSTORS);
+  expect([cpu.uCet, cpu.pl3Ssp, cpu.pl0Ssp, cpu.pl2Ssp]).toEqual([3n, 0x7000n, 0x8000n, 0x9000n]);
+  // PKRU comes first: 8 bytes.
+  for (const [at, value] of [[584, 4n], [592, 1n], [600, 2n]] as const) {
+    const before = machine.qword(AREA + at);
+    machine.cpu.view.setBigUint64(RAM + AREA + at, value, true);
+    expect(faultOf(machine, ...XRSTORS)).toEqual(fault(13));
+    machine.cpu.view.setBigUint64(RAM + AREA + at, before, true);
+  }
+});
+
 it('faults: #UD without OSXSAVE, #NM with TS, #GP for alignment, privilege and headers that cannot be', () => {
   const machine = machineWith(), { cpu } = machine;
   const refused = (at: number, value: bigint, compaction: bigint): void => {
