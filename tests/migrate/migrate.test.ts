@@ -3,6 +3,8 @@
 import { lastValueFrom } from 'rxjs';
 import { describe, expect, test } from 'vitest';
 import { behaviourRows } from '../../src/model/behaviours.ts';
+import { askedOtherwise, sideOf } from '../../src/migrate/footprint.ts';
+import { runInLockstep } from '../../src/migrate/lockstep.ts';
 import type { MigrationVerdict } from '../../src/migrate/migrate.ts';
 import { replay } from '../../src/replay/replay.ts';
 import { seek } from '../../src/replay/seek.ts';
@@ -68,6 +70,17 @@ describe('every value of every behaviour, one at a time', () => {
     expect(named.length).toBeGreaterThan(6);
     expect(verdicts).toMatchObject({ 'nsvm.np-enable-check=checked': 'footprint', 'nsvm.eventinj-vectors=unchecked': 'replay', 'nsvm.svme-clear=leaves-guest': 'nsvm.svme-clear' });
   });
+});
+
+test('what was never asked makes no difference when it is run all the same', async () => {
+  const journal = await recorded('', MODEL, 'avx'), all = { kvm, tier: 'interpreter', snapshot: journal.snapshots()[0]!, watched: new Set<string>() } as const;
+  const features = ['pge', 'vme', 'smep', 'umip', 'fsgsbase', 'svm', 'x2apic', 'rdrand', 'sha-ni', 'bmi2'];
+  for (const feature of features) {
+    const target = { ...journal.header, model: `${MODEL},-${feature}` };
+    expect([feature, askedOtherwise(journal, sideOf(target)).length]).toEqual([feature, 0]);
+    const result = await runInLockstep(journal, { ...all, target, breathe: () => Promise.resolve(), onProgress: () => undefined }, () => undefined, () => undefined);
+    expect([feature, result.kind]).toEqual([feature, 'alike']);
+  }
 });
 
 describe('a migration', () => {
