@@ -391,7 +391,8 @@ function signature(model: Model): { family: number; model: number; stepping: num
 export const modelNumbers: Readonly<Record<string, (model: Model) => number>> = {
   'physical-address-bits': (model) => {
     const bits = cpuidOf(model, 0x80000008, 0)[0] & 0xff;
-    if (model.maxExtendedLeaf >= 0x80000008 && bits !== 0) return bits;
+    // Page tables end at 52, whatever a stranger's journal says.
+    if (model.maxExtendedLeaf >= 0x80000008 && bits !== 0) return Math.min(Math.max(bits, 32), 52);
     // SDM Vol. 2, "CPUID": 36 where PAE is there, else 32, when the leaf is missing.
     return model.present.has('pae') || model.present.has('pse36') ? 36 : 32;
   },

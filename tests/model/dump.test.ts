@@ -60,6 +60,11 @@ describe('a dump', () => {
   it('that is none is refused', () => {
     for (const text of ['', 'hello', '[]', '{', '{"cpuid":[[1,2]]}', '[[0,0,1,2,3]]', '{"parts":3}']) expect(() => specOfDump(text, 'x'), text).toThrow(ModelError);
   });
+  it('has no more address bits than page tables', () => {
+    for (const [bits, expected] of [['ff', 52], ['1', 32]] as const) {
+      expect(modelNumbers['physical-address-bits']!(resolveModel(`x{AuthenticAMD max=d/80000008;1 f 0 0 0;80000008 ${bits} 0 0 0}`))).toBe(expected);
+    }
+  });
   it('a spec from a stranger is refused with what is wrong', () => {
     for (const spec of ['x{}', 'x{AuthenticAMD}', 'x{AuthenticAMD max=d;1 2}', 'x{AuthenticAMD max=d;1 2 3 4 zz}', 'x{NobodyAtHome max=d;1 0 0 0 0}', 'x{AuthenticAMD max=d', 'x{a}y']) {
       expect(() => resolveModel(spec), spec).toThrow(ModelError);
