@@ -47,13 +47,13 @@ function families(): Family[] {
 
 /** How far a family goes, and what is missing or why. */
 function levelOf({ feature, mnemonics }: Family): { level: Level; why: string } {
-  const words = feature === '' ? [] : feature.split(', ').map((name) => ({ name, ...support[featureRows[name]![5]] }));
+  const words = feature === '' ? [] : feature.split(', ').map((name) => ({ name, word: featureRows[name]![5], ...support[featureRows[name]![5]] }));
   const masked = words.find(({ present }) => !present);
   if (masked) return { level: 'not', why: masked.why };
   const missing = [...mnemonics].filter((mnemonic) => whyMissing(mnemonic) !== undefined), unclaimed = words.find(({ claimed }) => !claimed);
   if (missing.length === mnemonics.size) return { level: 'not', why: whyMissing(missing[0]!)! };
   if (missing.length > 0) return { level: 'partly', why: `missing: ${missing.map((mnemonic) => `${mnemonic} (${whyMissing(mnemonic)})`).join(', ')}` };
-  return unclaimed ? { level: 'partly', why: unclaimed.why } : { level: 'supported', why: '' };
+  return unclaimed ? { level: 'partly', why: unclaimed.why } : { level: 'supported', why: words.find(({ word, why }) => word !== 'hint' && why !== '')?.why ?? '' };
 }
 
 /** At most so many mnemonics are named: the rows of the opcode tables say the rest. */
@@ -77,7 +77,7 @@ export function supportPage(): string {
     'An instruction whose feature the model lacks does not exist: it is #UD, or the older instruction that its bytes were before.',
     'CPUID shows what is supported and nothing else; `retro models --cpu NAME` says it for one model.',
     '',
-    line('family', 'CPUID feature', 'support', 'encodings', 'mnemonics', 'what is missing, or why'),
+    line('family', 'CPUID feature', 'support', 'encodings', 'mnemonics', 'what is missing, why, or what to know'),
     line('---', '---', '---', '---:', '---', '---'),
     ...all.map(({ name, feature, level, encodings, mnemonics, why }) => line(name, feature, level, String(encodings), listed(mnemonics), why)),
     '',

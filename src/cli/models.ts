@@ -1,5 +1,6 @@
 // `retro models`: the CPU models that --cpu takes, or everything that one of them has, with what the engine leaves out and why.
 import { writeOutput } from '../host/terminal.ts';
+import { featureRows, support } from '../model/features.ts';
 import { DEFAULT_MODEL, listModels, modelNumbers, resolveModel } from '../model/models.ts';
 import { Exit, type Command } from './command.ts';
 import { cpuOf, cpuOption, dumpOption } from './cpu.ts';
@@ -18,12 +19,19 @@ function showOne(spec: string, asJson: boolean): void {
   const numbers = Object.entries(modelNumbers).map(([name, number]) => [name, String(number(model))] as const);
   const claimed = [...model.claimed].sort();
   const masked = [...model.masked].sort((a, b) => (a.feature < b.feature ? -1 : 1));
+  const remarks = claimed.flatMap((feature) => {
+    const word = featureRows[feature]?.[5], why = word === undefined || word === 'hint' ? '' : support[word].why;
+    return why === '' ? [] : [{ feature, why }];
+  });
   const cpuid = [...model.rows].flatMap(([leaf, subleaves]) => [...subleaves].map(([subleaf, row]) => ({ leaf, subleaf, row }))).sort((a, b) => a.leaf - b.leaf || a.subleaf - b.subleaf);
   if (asJson) {
-    return writeOutput(json({ name: model.name, vendor: model.vendor, brand: model.brand, numbers: Object.fromEntries(numbers), features: claimed, left_out: masked, cpuid }));
+    return writeOutput(json({ name: model.name, vendor: model.vendor, brand: model.brand, numbers: Object.fromEntries(numbers), features: claimed, remarks, left_out: masked, cpuid }));
   }
   writeOutput(list([['model', model.name], ['vendor', model.vendor.trim()], ['brand', model.brand], ...numbers]));
   writeOutput(`\nfeatures (${claimed.length})\n${wrap(claimed.join(' ')).replace(/^/gm, '  ')}\n`);
+  if (remarks.length > 0) {
+    writeOutput(`\nin CPUID, but\n${table([{ title: 'feature' }, { title: 'what to know' }], remarks.map(({ feature, why }) => [feature, why])).replace(/^(?=.)/gm, '  ')}`);
+  }
   if (masked.length > 0) {
     writeOutput(`\nleft out of CPUID (${masked.length})\n${table([{ title: 'feature' }, { title: 'why' }], masked.map(({ feature, why }) => [feature, why])).replace(/^(?=.)/gm, '  ')}`);
   }
