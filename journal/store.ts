@@ -77,7 +77,8 @@ export function createJournal(path: string, header: Header): JournalWriter {
   function writeWaiting(): void {
     if (waiting === 0) return;
     started();
-    if (waiting === BATCH) insertBatch.run(values);
+    // One by one: values in an array cost a fifth of the row more.
+    if (waiting === BATCH) insertBatch.run(...values);
     else for (let index = 0; index < waiting; index++) insertOne.run(values.slice(index * COLUMNS, (index + 1) * COLUMNS));
     waiting = 0;
   }

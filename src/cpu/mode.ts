@@ -1,6 +1,6 @@
 // The mode key: everything about a vCPU that decoded code depends on, as one small integer. Computed by the engine when it starts to run
 // and after system instructions; decoded code is filed under it, so a change of mode only changes which code is found.
-import { codeSizeOf, CR0, CR4, is8086, stackSizeOf } from './controls.ts';
+import { codeSizeOf, CR0, CR4, is64Bit, is8086, stackSizeOf } from './controls.ts';
 import type { Instruction } from '../isa/instruction.ts';
 import { AC } from './flags.ts';
 import { DS, ES, SS, CS, isExpandDown, isReadable, isWritable } from './segments.ts';
@@ -46,8 +46,8 @@ function isFlatData(cpu: Cpu, segment: number): boolean {
 }
 
 const AVX_STATE = 6;
-const hasAvx = (cpu: Cpu): boolean =>
-  (cpu.u32[XCR0_WORD]! & AVX_STATE) === AVX_STATE && (cpu.u32[CR4_WORD]! & CR4.OSXSAVE) !== 0 && !is8086(cpu);
+const hasAvx = (cpu: Cpu): boolean => enablesAvx(cpu) && !is8086(cpu);
+const enablesAvx = ({ u32 }: Cpu): boolean => (u32[XCR0_WORD]! & AVX_STATE) === AVX_STATE && (u32[CR4_WORD]! & CR4.OSXSAVE) !== 0;
 
 /** What `modeOf` says of the units, for a reader that keeps no modes. */
 export const unitsOf = (cpu: Cpu): Units => ({
@@ -66,22 +66,26 @@ export const isGuardedTransfer = ({ mnemonic, operands }: Instruction): boolean 
   guardedTransfers.has(mnemonic) || (mnemonic === 'JMP' && operands[0]!.kind !== 'relative');
 
 export function modeKey(cpu: Cpu): number {
-  const codeSize = codeSizeOf(cpu);
-  let key = sizeCode[codeSize] | sizeCode[stackSizeOf(cpu)] << 2;
-  const user = cpu.u32[CPL_WORD] === 3;
+  const { u32 } = cpu, cr0 = u32[CR0_WORD]!, cr4 = u32[CR4_WORD]!;
+  // EM, TS and OSFXSR, moved to their places in the key.
+  let key = (cr0 & (CR0.EM | CR0.TS)) << 6 | (cr4 & CR4.OSFXSR) << 1;
+  const user = u32[CPL_WORD] === 3;
   if (user) key |= USER;
-  if (codeSize === 64) key |= FLAT_DATA | FLAT_CODE;
-  else {
+  if (is64Bit(cpu)) {
+    key |= IN_64_BIT;
+    if (enablesAvx(cpu)) key |= AVX;
+  } else {
+    key |= sizeCode[codeSizeOf(cpu)] | sizeCode[stackSizeOf(cpu)] << 2;
     if (isFlatData(cpu, DS) && isFlatData(cpu, ES) && isFlatData(cpu, SS)) key |= FLAT_DATA;
     if (spansAll(cpu, CS) && isReadable(attributes(cpu, CS))) key |= FLAT_CODE;
+    if (hasAvx(cpu)) key |= AVX;
+    if (is8086(cpu)) key |= REAL;
   }
-  if (user && cpu.u32[CR0_WORD]! & CR0.AM && cpu.u32[FLAGS_WORD]! & AC) key |= ALIGNMENT;
-  if (hasAvx(cpu)) key |= AVX;
-  if (is8086(cpu)) key |= REAL;
+  if (user && cr0 & CR0.AM && u32[FLAGS_WORD]! & AC) key |= ALIGNMENT;
   if (isGuarded(cpu)) key |= GUARDED;
-  // EM, TS and OSFXSR, moved to their places in the key.
-  return key | (cpu.u32[CR0_WORD]! & (CR0.EM | CR0.TS)) << 6 | (cpu.u32[CR4_WORD]! & CR4.OSFXSR) << 1;
+  return key;
 }
+const IN_64_BIT = sizeCode[64] | sizeCode[64] << 2 | FLAT_DATA | FLAT_CODE;
 
 const modes: (Mode | undefined)[] = new Array<undefined>(0x4000).fill(undefined);
 export function modeOf(key: number): Mode {

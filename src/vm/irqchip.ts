@@ -66,7 +66,9 @@ const TIMER_PIN = 2;
 const IOAPIC_SIZE = 0x100, LAPIC_SIZE = 0x1000;
 const GP = 13;
 
-const PORTS = new Set([0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x4d1, 0x40, 0x41, 0x42, 0x43, 0x61]);
+/** By port: guests ask it for every IN and OUT. */
+const isPort = new Uint8Array(0x10000);
+for (const port of [0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x4d1, 0x40, 0x41, 0x42, 0x43, 0x61]) isPort[port] = 1;
 const isPitPort = (port: number): boolean => port < 0x80 && port >= 0x40;
 
 export interface IrqchipOptions {
@@ -227,7 +229,7 @@ export function createIrqchip({ tscKhz, tscDeadline, wires }: IrqchipOptions): I
         ioapics.writeIoapic(ioapic, offset & 0xf0, value, sendFromIoapic);
       }
     },
-    hasPort: (port) => PORTS.has(port),
+    hasPort: (port) => isPort[port] === 1,
     readPort(port, now) {
       if (isPitPort(port)) return pits.readPort(pit, port, pitTime(now));
       const value = pics.readPort(pic, port);

@@ -72,7 +72,7 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has, eag
   }
   function enterMode(): void {
     blocks.enterMode();
-    if (!blocks.mode.flatData || !blocks.mode.flatCode || blocks.mode.codeSize !== 64) setSegmentEnds(cpu);
+    if (blocks.mode.codeSize !== 64) setSegmentEnds(cpu);
   }
 
   const handlers = createHandlers(memory, table, core);
