@@ -335,7 +335,7 @@ function returnLong(machine: Machine, operandSize: 16 | 32 | 64): void {
   const stack = withStack ? readReturnStack(machine, stackSelector, level, descriptor) : undefined;
   const toLong = isLongCode(attributesOf(descriptor.high));
   if (toLong ? !isCanonicalHigh(cpu, targetHigh) : targetHigh !== 0 || targetLow > limitOf(descriptor.low, descriptor.high)) throw generalProtection();
-  const guard = guardReturn(machine, selector, descriptor, join(targetLow, targetHigh));
+  const guard = (u32[CR4_WORD]! & CR4.CET) === 0 ? undefined : guardReturn(machine, selector, descriptor, join(targetLow, targetHigh));
   markAccessed(machine, selector, descriptor);
   if (stack !== undefined) markAccessed(machine, stackSelector, stack);
   guard?.();
