@@ -8,6 +8,7 @@ import { I32, I64, Op, V128, type Code, type ValueType } from './encode.ts';
 import { Simd, type Emitter } from './emit.ts';
 import { FUSED, isFused } from './fused.ts';
 import { HALF, isHalf } from './half.ts';
+import { andExact, andMasked } from './mxcsr.ts';
 
 /** Where the arguments of the exact reading stand, 16 bytes each, and behind them its result. */
 export const FLOAT_ARGUMENTS = placeOfArea('slowValue'), FLOAT_RESULT = FLOAT_ARGUMENTS + 48;
@@ -498,22 +499,9 @@ class FastPath {
     const { code } = this;
     if (loud.has(this.word)) return this.pushKnownInvalid();
     this.pushUsual();
-    code.i32(0);
-    code.load(Op.i32Load, placeOf('mxcsr'));
-    code.i32(0x7f80);
-    code.op(Op.i32And);
-    code.i32(0x1f80);
-    code.op(Op.i32Eq);
-    code.op(Op.i32And);
+    andMasked(code);
     this.pushExact();
-    code.i32(0);
-    code.load(Op.i32Load, placeOf('mxcsr'));
-    code.i32(0x20);
-    code.op(Op.i32And);
-    code.op(Op.i32Or);
-    code.i32(0);
-    code.op(Op.i32Ne);
-    code.op(Op.i32And);
+    andExact(code);
   }
 
   /** What a NaN would report is masked and set; other operands are ordinary. */

@@ -5,10 +5,10 @@
 // sum lies exactly between two singles. Doubles: product and sums are kept with their errors, the smaller parts are added with rounding to
 // odd, and one rounding follows (Boldo and Melquiond, "Emulation of FMA and Correctly Rounded Sums: Proved Algorithms Using Rounding to
 // Odd", 2008), for magnitudes where nothing overflows or loses digits at the lower end.
-import { placeOf } from '../cpu/state.ts';
 import type { FloatWord } from '../semantics/expr.ts';
 import { I32, Op, V128, type Code, type ValueType } from './encode.ts';
 import { Simd } from './emit.ts';
+import { andExact, andMasked } from './mxcsr.ts';
 
 /** Factors and what is added, as vectors of the format, to the result as a vector and whether it can be trusted. */
 export const FUSED: readonly [readonly ValueType[], readonly ValueType[]] = [[V128, V128, V128], [V128, I32]];
@@ -109,23 +109,10 @@ export function emitFused(code: Code, word: FloatWord, format: 32 | 64, isScalar
   pushTrusted();
   // Rounding to nearest, everything masked; and the inexact flag is set, or nothing is inexact. Neither operands nor results are denormal,
   // so DAZ and FTZ do not matter.
-  code.i32(0);
-  code.load(Op.i32Load, placeOf('mxcsr'));
-  code.i32(0x7f80);
-  code.op(Op.i32And);
-  code.i32(0x1f80);
-  code.op(Op.i32Eq);
-  code.op(Op.i32And);
+  andMasked(code);
   code.get(exact);
   code.simd(I64X2.allTrue);
-  code.i32(0);
-  code.load(Op.i32Load, placeOf('mxcsr'));
-  code.i32(0x20);
-  code.op(Op.i32And);
-  code.op(Op.i32Or);
-  code.i32(0);
-  code.op(Op.i32Ne);
-  code.op(Op.i32And);
+  andExact(code);
 }
 
 interface Fused { readonly result: number; readonly pushTrusted: () => void; readonly exact: number }

@@ -1,9 +1,9 @@
 // Conversions from and to half precision: functions of their own in the table, which `float.ts` calls and `functions.ts` builds. They answer
 // whether their result is beyond doubt; if not, the exact reading decides.
-import { placeOf } from '../cpu/state.ts';
 import type { FloatWord } from '../semantics/expr.ts';
-import { I32, Op, V128, type Code, type ValueType } from './encode.ts';
+import { I32, V128, type Code, type ValueType } from './encode.ts';
 import { Simd } from './emit.ts';
+import { andExact, andMasked } from './mxcsr.ts';
 
 /** A vector to the result as a vector and whether it can be trusted. */
 export const HALF: readonly [readonly ValueType[], readonly ValueType[]] = [[V128], [V128, I32]];
@@ -114,27 +114,14 @@ function toHalf(code: Code, word: Exclude<HalfWord, 'halfToSingle'>): void {
   code.simd(Simd.or);
   code.simd(I32X4.allTrue);
   // Everything is masked; where MXCSR rounds, to nearest; and the inexact flag is set, or nothing is inexact.
-  code.i32(0);
-  code.load(Op.i32Load, placeOf('mxcsr'));
-  code.i32(word === 'toHalf' ? 0x7f80 : 0x1f80);
-  code.op(Op.i32And);
-  code.i32(0x1f80);
-  code.op(Op.i32Eq);
-  code.op(Op.i32And);
+  andMasked(code, word === 'toHalf');
   code.get(magnitude);
   constant(0x1fff);
   code.simd(Simd.and);
   constant(0);
   code.simd(I32X4.eq);
   code.simd(I32X4.allTrue);
-  code.i32(0);
-  code.load(Op.i32Load, placeOf('mxcsr'));
-  code.i32(0x20);
-  code.op(Op.i32And);
-  code.op(Op.i32Or);
-  code.i32(0);
-  code.op(Op.i32Ne);
-  code.op(Op.i32And);
+  andExact(code);
 
   /** What is added before the low 13 bits are cut off. */
   function pushIncrement(): void {
