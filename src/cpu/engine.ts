@@ -26,6 +26,9 @@ export interface Engine {
   invalidateCode(ramOffset: number, length: number): void;
   /** Everything decoded is stale (other model, restored snapshot). */
   reset(): void;
+  /** Delivers an exception or interrupt as `cpu/transfers.ts` remembers it, if that still holds: `entry` there, the RFLAGS image to push, the
+   * error code, and its size on the stack, 8 or 0. Returns 0 when nothing was done. Absent: nothing is ever done. */
+  readonly redeliver?: (entry: number, flags: number, errorCode: number, codeBytes: number) => number;
 }
 
 /** Access code of a slow memory access: the number of bytes, plus these. */

@@ -126,6 +126,8 @@ export const TLB_WRITE_SUPERVISOR = TLB + tlbSize;
 export const TLB_READ_USER = TLB + 2 * tlbSize;
 export const TLB_WRITE_USER = TLB + 3 * tlbSize;
 export const TLB_END = TLB + 4 * tlbSize;
+/** What `cpu/transfers.ts` remembers. */
+export const TRANSFERS = TLB_END;
 /** The engine's own tables (jump cache, decoded records) lie from here to RAM. */
 export const ENGINE_AREA = 0x40000;
 export const ENGINE_AREA_SIZE = 0x1fc0000;

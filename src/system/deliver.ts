@@ -8,6 +8,7 @@ import {
 } from '../cpu/segments.ts';
 import type { Descriptor } from '../cpu/segments.ts';
 import { Attribute } from '../cpu/state.ts';
+import { rememberDelivery, transferOf } from '../cpu/transfers.ts';
 import type { Cpu } from '../cpu/state.ts';
 import { combineFaults, vectorRows } from '../model/vectors.ts';
 import type { TransitionOutcome } from '../transitions/outcome.ts';
@@ -19,7 +20,7 @@ import { GuestExit, GuestFault } from './machine.ts';
 import type { Machine } from './machine.ts';
 import { hasVirtualNmi, setVirtualInterrupt } from './nested.ts';
 import { generalProtection, loadWords, storeWords, Vector } from './operand.ts';
-import { checkStackSegment, markAccessed, readDescriptor, setNullSegment, setSegment, setSegment8086 } from './segment-load.ts';
+import { checkStackSegment, isInGdtAndAccessed, markAccessed, readDescriptor, setNullSegment, setSegment, setSegment8086 } from './segment-load.ts';
 import { currentStack, pushItems } from './stack.ts';
 import type { Stack } from './stack.ts';
 import { switchTask } from './task.ts';
@@ -150,7 +151,7 @@ export function deliver(machine: Machine, vector: number, kind: EventKind, error
   else deliverProtected(machine, vector, kind, errorCode, hasCode);
 }
 
-const scratch = new Uint32Array(12);
+const scratch = new Uint32Array(12), gate = new Uint32Array(4);
 const CS_SELECTOR = selectorWord(CS), SS_SELECTOR = selectorWord(SS), SS_ATTRIBUTES = attributesWord(SS);
 const TR_BASE = baseWord(TR), TR_LIMIT = limitWord(TR), TR_SELECTOR = selectorWord(TR), TR_ATTRIBUTES = attributesWord(TR);
 
@@ -160,14 +161,15 @@ const returnWord = (kind: EventKind): number => isSoftware(kind) ? NEXT_RIP_WORD
 
 function deliverLong(machine: Machine, vector: number, kind: EventKind, errorCode: number, hasCode: boolean): void {
   const { cpu } = machine, { u32 } = cpu;
+  if (!isSoftware(kind) && machine.redeliver?.(transferOf(vector), pushedFlags(cpu, vector, kind), errorCode, hasCode ? 8 : 0) === 1) return;
   const external = externalBit(kind), gateError = vector << 3 | 2 | external;
 
   if ((vector << 4 | 15) > u32[IDTR_LIMIT_WORD]!) throw generalProtection(gateError);
   const gateSum = u32[IDTR_BASE_WORD]! + (vector << 4);
-  loadWords(machine, gateSum >>> 0, u32[IDTR_BASE_WORD + 1]! + (gateSum > 0xffffffff ? 1 : 0) >>> 0, 4, scratch, true);
-  const gateLow = scratch[0]!, gateHigh = scratch[1]!, targetHigh = scratch[2]!;
+  loadWords(machine, gateSum >>> 0, u32[IDTR_BASE_WORD + 1]! + (gateSum > 0xffffffff ? 1 : 0) >>> 0, 4, gate, true);
+  const gateLow = gate[0]!, gateHigh = gate[1]!, targetHigh = gate[2]!;
   const type = gateHigh >>> 8 & 0x1f;
-  if ((type !== SystemType.interruptGate32 && type !== SystemType.trapGate32) || (scratch[3]! & 0x1f00) !== 0) throw generalProtection(gateError);
+  if ((type !== SystemType.interruptGate32 && type !== SystemType.trapGate32) || (gate[3]! & 0x1f00) !== 0) throw generalProtection(gateError);
   const cpl = u32[CPL_WORD]!;
   if (isDplChecked(kind) && (gateHigh >>> 13 & 3) < cpl) throw generalProtection(gateError);
   if ((gateHigh & 0x8000) === 0) throw new GuestFault(Vector.NP, gateError);
@@ -229,13 +231,18 @@ function deliverLong(machine: Machine, vector: number, kind: EventKind, errorCod
     u32[SS_SELECTOR] = newCpl;
     u32[SS_ATTRIBUTES] = Attribute.unusable | newCpl << Attribute.dplShift;
   }
-  enterHandler(cpu, type === SystemType.interruptGate32);
+  const isInterruptGate = type === SystemType.interruptGate32;
+  enterHandler(cpu, isInterruptGate);
   if (guard !== undefined) trackFar(cpu);
+  else if (newCpl === 0 && cpl === 0 && stackIndex === 0 && isInGdtAndAccessed(selector, descriptor)) {
+    rememberDelivery(cpu, vector, gate, selector, descriptor, keptFlags(isInterruptGate));
+  }
 }
 
 /** TF, NT, VM and RF are cleared, IF too by an interrupt gate. */
-function enterHandler(cpu: Cpu, clearsInterrupts: boolean): void {
-  cpu.u32[FLAGS_WORD]! &= ~(TF | NT | VM | RF | (clearsInterrupts ? IF : 0));
+const keptFlags = (isInterruptGate: boolean): number => ~(TF | NT | VM | RF | (isInterruptGate ? IF : 0));
+function enterHandler(cpu: Cpu, isInterruptGate: boolean): void {
+  cpu.u32[FLAGS_WORD]! &= keptFlags(isInterruptGate);
 }
 
 const isDplChecked = (kind: EventKind): boolean => kind === 'software' || kind === 'int3' || kind === 'into';

@@ -8,6 +8,7 @@ import { attributesOf, baseOf, CS, isConforming, isLongCode, isNullSelector, isP
 import type { Descriptor } from '../cpu/segments.ts';
 import { placeOf } from '../cpu/state.ts';
 import type { Cpu } from '../cpu/state.ts';
+import { rememberReturn } from '../cpu/transfers.ts';
 import { innerStack } from './deliver.ts';
 import { checkJump, prepareEntry, prepareReturn, trackFar, type Commit } from './guard.ts';
 import { GuestFault } from './machine.ts';
@@ -16,7 +17,7 @@ import {
   generalProtection, loadWords, operandAt, operandBytes, peek, popped, pushAll, rspWith, setStackPointer, storeWords, Vector,
 } from './operand.ts';
 import {
-  checkCodeType, checkStackSegment, dropInnerSegments, markAccessed, readDescriptor, readFarPointer, readSystemDescriptor, setNullSegment, setSegment,
+  checkCodeType, checkStackSegment, dropInnerSegments, isInGdtAndAccessed, markAccessed, readDescriptor, readFarPointer, readSystemDescriptor, setNullSegment, setSegment,
   setSegment8086,
 } from './segment-load.ts';
 import { currentStack, peekItem, pointerOn, pushItems } from './stack.ts';
@@ -354,6 +355,10 @@ function returnLong(machine: Machine, operandSize: 16 | 32 | 64): void {
       u32[RSP_WORD + 1] = pointerHigh;
     } else setStackPointer(cpu, join(pointerLow, pointerHigh));
     if (level !== oldCpl) dropInnerSegments(machine);
+    else if (level === 0 && toLong && size === 8 && guard === undefined && stack !== undefined
+      && isInGdtAndAccessed(selector, descriptor) && isInGdtAndAccessed(stackSelector, stack)) {
+      rememberReturn(cpu, { selector, descriptor }, { selector: stackSelector, descriptor: stack }, mask & ~(ARITHMETIC | RF));
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 // What a system instruction sees: the vCPU file, guest memory through segmentation and paging, the capability door, and
 // the few things that are the machine's and not the vCPU's. Written against by everything in `system/`, provided by `vm/run.ts`.
+import type { Engine } from '../cpu/engine.ts';
 import type { Cpu } from '../cpu/state.ts';
 import type { Capabilities } from '../model/capabilities.ts';
 import type { Vmexit } from '../transitions/svm/exit.ts';
@@ -91,6 +92,8 @@ export interface Machine {
   flushTlb(global: boolean): void;
   /** One linear page (INVLPG). */
   flushPage(linear: bigint): void;
+  /** See `Engine`. */
+  redeliver?: Engine['redeliver'];
   /** Debug registers changed: the memory system re-arms data breakpoints. */
   debugRegistersChanged(): void;
 }

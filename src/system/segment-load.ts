@@ -71,6 +71,9 @@ export function markAccessed(machine: Machine, selector: number, descriptor: Des
   if ((descriptor.high & DescriptorHigh.accessed) === 0) writeDescriptorHigh(machine, selector, descriptor.high | DescriptorHigh.accessed);
 }
 
+/** Loading it again would change nothing in the table. */
+export const isInGdtAndAccessed = (selector: number, { high }: Descriptor): boolean => (selector & 4) === 0 && (high & DescriptorHigh.accessed) !== 0;
+
 // ── Writing the hidden part: no checks here ──
 
 export function setSegment(cpu: Cpu, segment: number, selector: number, descriptor: Descriptor): void {

@@ -36,7 +36,7 @@ import { createAccess, NESTED_PAGE_FAULT, nestedPageFault, type AccessPaths } fr
 import type { ExitDoor, PortSize, VcpuExit } from './exits.ts';
 import type { Irqchip } from './irqchip.ts';
 import { createPaging } from './paging.ts';
-import { prepare, type Step } from './step.ts';
+import { controlWords, prepare, type Step } from './step.ts';
 import { createTransit, type Transition } from './transit.ts';
 
 const word = (name: Parameters<typeof placeOf>[0]): number => placeOf(name) >> 2;
@@ -401,6 +401,7 @@ export function createRunner(parts: RunnerParts): Runner {
       case 'in': case 'out': return isPlainPort() ? askPort(instruction, way === 'in') : undefined;
       case 'pause': return mustLook() ? undefined : pause();
       case 'time': return u32[CPL] === 0 && !mustLook() ? readTime() : undefined;
+      case 'control': return u32[CPL] === 0 && !mustLook() ? readControl(instruction) : undefined;
       default: return undefined;
     }
   }
@@ -444,6 +445,17 @@ export function createRunner(parts: RunnerParts): Runner {
     u32[RIP] = u32[NEXT_RIP]!;
     u32[RIP + 1] = u32[NEXT_RIP + 1]!;
     return Done.next;
+  }
+
+  function readControl({ operands: [destination, source] }: Instruction): Done | undefined {
+    if (destination?.kind !== 'register' || source?.kind !== 'register') return undefined;
+    const from = controlWords[source.number]!, to = placeOfGeneral(destination.number) >> 2;
+    u32[to] = u32[from]!;
+    u32[to + 1] = destination.width === 64 ? u32[from + 1]! : 0;
+    u32[RIP] = u32[NEXT_RIP]!;
+    u32[RIP + 1] = u32[NEXT_RIP + 1]!;
+    letPass(EXIT_TICKS);
+    return irqchip !== undefined && irqchip.due() <= now() ? Done.attention : Done.next;
   }
 
   /** Whether something must happen before the next instruction. */
@@ -779,6 +791,7 @@ export function createRunner(parts: RunnerParts): Runner {
     get failure() { return access.failure(); },
   });
   const engine = parts.createEngine(services);
+  machine.redeliver = engine.redeliver;
   return {
     machine, engine, access, run, refresh, switched, icount, now, hostTsc,
     setDoor(next) { door = next; },

@@ -25,6 +25,9 @@ export interface Target {
   readonly position: Position;
 }
 
+/** As much of it as the probe looks at. */
+export type Probed = Pick<Target, 'offset' | 'linear' | 'segment' | 'segmentation' | 'bytes' | 'alignment'> & { readonly mode: Pick<Mode, 'user' | 'alignmentCheck'> };
+
 const SLOW_VALUE = placeOfArea('slowValue');
 
 /** Sets up the linear address of an offset (a local of type i64). */
@@ -44,7 +47,7 @@ export function locate(code: Code, temporary: (type: typeof I64) => number, offs
 }
 
 /** Leaves on the stack whether the TLB settles the access; `entry` (i32) is then the entry's address. */
-export function pushHit(code: Code, target: Target, write: boolean, entry: number): void {
+export function pushHit(code: Code, target: Probed, write: boolean, entry: number): void {
   const { mode, bytes, linear } = target;
   const tlb = tlbOf(mode, write);
   code.get(linear);
@@ -82,11 +85,11 @@ export function pushHit(code: Code, target: Target, write: boolean, entry: numbe
   code.op(Op.i64LeU);
   code.op(Op.i32And);
 }
-const tlbOf = (mode: Mode, write: boolean): number =>
+const tlbOf = (mode: Pick<Mode, 'user'>, write: boolean): number =>
   write ? (mode.user ? TLB_WRITE_USER : TLB_WRITE_SUPERVISOR) : mode.user ? TLB_READ_USER : TLB_READ_SUPERVISOR;
 
 /** The host address, after a hit. */
-export function pushHost(code: Code, target: Target, write: boolean, entry: number): void {
+export function pushHost(code: Code, target: Probed, write: boolean, entry: number): void {
   code.get(entry);
   code.load(Op.i32Load, tlbOf(target.mode, write) + 8);
   code.get(target.linear);

@@ -6,6 +6,7 @@ import { Access } from '../cpu/engine.ts';
 import { onPrototype } from '../cpu/accessors.ts';
 import { isGuardedTransfer, modeKey, modeOf, type Mode } from '../cpu/mode.ts';
 import { placeOf, placeOfGeneral, placeOfRegister, RAM, ZERO_CELL, type Cpu } from '../cpu/state.ts';
+import { transferOf } from '../cpu/transfers.ts';
 import { unitFault } from '../cpu/units.ts';
 import { decode } from '../isa/decode.ts';
 import type { HasFeature, Instruction, MemoryOperand, Undecodable } from '../isa/instruction.ts';
@@ -445,7 +446,7 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     }
     if (isSystem(instruction.mnemonic) || (mode.guarded && isGuardedTransfer(instruction))) {
       steps[indexOf(record)] = services.prepare(instruction);
-      return setSlot(record, Slot.system);
+      return fillSystem(record, instruction, mode);
     }
     const direct = instruction.operands[0]?.kind === 'relative' ? isValidTarget(context, targetOf(instruction, next)) : true;
     const hasRelative = instruction.operands[0]?.kind === 'relative';
@@ -456,6 +457,17 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     }
     setSlot(record, handlers.slotOf(shape));
     fillOperands(record, instruction, next);
+  }
+
+  /** In 64-bit code below level 3, INT n and IRET first look at what is remembered, and INVLPG is nothing. */
+  function fillSystem(record: number, instruction: Instruction, mode: Mode): void {
+    const [operand] = instruction.operands, isPlain = mode.codeSize === 64 && !mode.user;
+    if (isPlain && instruction.mnemonic === 'INT' && operand?.kind === 'immediate') {
+      word(record, Field.place, transferOf(Number(operand.value)));
+      return setSlot(record, handlers.transferSlot('interrupt'));
+    }
+    if (isPlain && instruction.mnemonic === 'INVLPG') return setSlot(record, handlers.transferSlot('invlpg'));
+    setSlot(record, isPlain && instruction.mnemonic === 'IRET' && instruction.operandSize === 64 ? handlers.transferSlot('return') : Slot.system);
   }
 
   function fillOperands(record: number, instruction: Instruction, next: bigint): void {

@@ -1,11 +1,12 @@
 // The table of functions: which slot holds the handler of which shape, and the batches in which handlers are built. Called by `blocks.ts`
 // while it decodes, and by `index.ts`.
-import { importCore, Slot, type CoreExports } from './core.ts';
+import { importCore, Slot, type Core, type CoreExports } from './core.ts';
 import { Module } from './encode.ts';
 import type { Functions } from './emit.ts';
 import { createFunctions } from './functions.ts';
 import { emitGroup, emitHandler } from './interpreter.ts';
 import type { Shape } from './shapes.ts';
+import { emitTransfer } from './transfers.ts';
 
 export interface Handlers {
   /** The slot of a shape's handler; it can be called after the next `build`. */
@@ -19,6 +20,8 @@ export interface Handlers {
   build(): void;
   /** A free slot, for functions of others. */
   allocate(): number;
+  /** Handlers that stand before that of system instructions; likewise after the next `build`. */
+  transferSlot(kind: keyof typeof emitTransfer): number;
   readonly functions: Functions;
   readonly count: number;
 }
@@ -26,7 +29,8 @@ export interface Handlers {
 export function createHandlers(memory: WebAssembly.Memory, table: WebAssembly.Table, core: CoreExports): Handlers {
   const slots = new Map<Shape, number>();
   const groups = new Map<string, number>(), groupSlots = new Set<number>();
-  let waiting: { readonly slot: number; readonly shapes: readonly Shape[] }[] = [], free: number = Slot.first;
+  const transfers = new Map<string, number>();
+  let waiting: { readonly slot: number; readonly emit: (module: Module, imported: Core) => number }[] = [], free: number = Slot.first;
   const allocate = (): number => {
     if (free === table.length) table.grow(table.length);
     return free++;
@@ -40,7 +44,7 @@ export function createHandlers(memory: WebAssembly.Memory, table: WebAssembly.Ta
       if (slot === undefined) {
         slot = allocate();
         slots.set(shape, slot);
-        waiting.push({ slot, shapes: [shape] });
+        waiting.push({ slot, emit: (module, imported) => emitHandler(module, imported, functions, shape) });
       }
       return slot;
     },
@@ -53,7 +57,16 @@ export function createHandlers(memory: WebAssembly.Memory, table: WebAssembly.Ta
         slot = allocate();
         groups.set(key, slot);
         groupSlots.add(slot);
-        waiting.push({ slot, shapes });
+        waiting.push({ slot, emit: (module, imported) => emitGroup(module, imported, functions, shapes) });
+      }
+      return slot;
+    },
+    transferSlot(kind) {
+      let slot = transfers.get(kind);
+      if (slot === undefined) {
+        slot = allocate();
+        transfers.set(kind, slot);
+        waiting.push({ slot, emit: (module, imported) => emitTransfer[kind](module, imported, functions) });
       }
       return slot;
     },
@@ -61,10 +74,7 @@ export function createHandlers(memory: WebAssembly.Memory, table: WebAssembly.Ta
       if (waiting.length === 0) return;
       const module = new Module();
       const imported = importCore(module);
-      for (const { slot, shapes } of waiting) {
-        const index = shapes.length === 1 ? emitHandler(module, imported, functions, shapes[0]!) : emitGroup(module, imported, functions, shapes);
-        module.element(slot, [index]);
-      }
+      for (const { slot, emit } of waiting) module.element(slot, [emit(module, imported)]);
       waiting = [];
       void new WebAssembly.Instance(new WebAssembly.Module(module.finish()), { core: { ...core, memory, table } });
     },

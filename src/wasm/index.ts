@@ -11,6 +11,7 @@ import { createGroups } from './groups.ts';
 import { createHandlers } from './handlers.ts';
 import { Cell } from './layout.ts';
 import { createRegions } from './regions.ts';
+import { instantiateRedelivery, type Redeliver } from './transfers.ts';
 
 export type EngineKind = 'interpreter' | 'translator' | 'auto';
 
@@ -86,6 +87,7 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has, eag
   blocks.onDrop = regions.drop;
   blocks.onReset = regions.reset;
   const groups = createGroups(u32, handlers, eager ? 1 : 2, (record) => blocks.instructionAt(record));
+  let redeliver: Redeliver | undefined;
   let slice: number = SHORTEST_SLICE[kind];
 
   /** Splits the budget into what runs now and what is held back. */
@@ -123,6 +125,10 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has, eag
     flushAddresses() { blocks.flushAddresses(); },
     invalidateCode(ramOffset, length) { blocks.invalidate(ramOffset, length); },
     reset() { blocks.reset(); },
+    redeliver(entry, flags, errorCode, codeBytes) {
+      redeliver ??= instantiateRedelivery(memory);
+      return redeliver(entry, flags, errorCode, codeBytes);
+    },
     /** Regions translated since the engine was created. */
     get regionCount() { return regions.count; },
   };
