@@ -129,7 +129,6 @@ export function createAccess(cpu: Cpu, ram: Ram, tlb: Tlb, hooks: AccessHooks): 
   const isAlignmentChecked = (access: number): boolean =>
     u32[CPL] === 3 && (u32[FLAGS]! & AC) !== 0 && (u32[CR0_WORD]! & CR0.AM) !== 0 && (access & (Access.supervisor | access - 1 & 0xff & access)) === 0;
 
-  const isUser = (access: number): boolean => u32[CPL] === 3 && (access & Access.supervisor) === 0;
 
   /** Walks for the page of `at` (low half) and `atHigh`. Returns what backs it (0: a hole), or -1 after raising #PF. */
   function translate(at: number, atHigh: number, reason: number): number {
@@ -355,12 +354,18 @@ export function createAccess(cpu: Cpu, ram: Ram, tlb: Tlb, hooks: AccessHooks): 
 
   const accessOf = (size: number, supervisor: boolean | undefined): number => supervisor === true ? size | Access.supervisor : size;
 
+  /** What the TLB knows. RFLAGS.AC lends a supervisor the pages of users, but not for implicit accesses (SDM Vol. 3, 4.6.1). */
+  function probe(atLow: number, atHigh: number, length: number, supervisor: boolean | undefined, write: boolean): number {
+    if (supervisor === true && (u32[FLAGS]! & AC) !== 0 && (u32[CR4_WORD]! & CR4.SMAP) !== 0) return 0;
+    return tlb.probe(atLow, atHigh, length, u32[CPL] === 3 && supervisor !== true, write);
+  }
+
   function hostForRead(linear: bigint, size: number, supervisor: boolean | undefined): number {
     low = Number(BigInt.asUintN(32, linear));
     high = Number(linear >> 32n);
     const access = accessOf(size, supervisor);
     if ((low & size - 1) === 0) {
-      const host = tlb.probe(low, high, size, isUser(access), false);
+      const host = probe(low, high, size, supervisor, false);
       if (host !== 0) return host;
     } else if (isAlignmentChecked(access)) {
       raise(ALIGNMENT_FAULT, 0);
@@ -444,8 +449,8 @@ export function createAccess(cpu: Cpu, ram: Ram, tlb: Tlb, hooks: AccessHooks): 
       write(linear, 8, supervisor);
     },
     probeWrite: (linear, length, supervisor) => { write(linear, length, supervisor, Access.probe); },
-    hostOfRead: (atLow, atHigh, length, supervisor) => tlb.probe(atLow, atHigh, length, u32[CPL] === 3 && !supervisor, false),
-    hostOfWrite: (atLow, atHigh, length, supervisor) => tlb.probe(atLow, atHigh, length, u32[CPL] === 3 && !supervisor, true),
+    hostOfRead: (atLow, atHigh, length, supervisor) => probe(atLow, atHigh, length, supervisor, false),
+    hostOfWrite: (atLow, atHigh, length, supervisor) => probe(atLow, atHigh, length, supervisor, true),
     readShadow(linear, size, user) {
       const at = checkShadow(linear), low32 = BigInt(readShadow32(at, user));
       return size === 4 ? low32 : low32 | BigInt(readShadow32(checkShadow(at + 4n), user)) << 32n;
