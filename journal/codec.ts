@@ -1,9 +1,10 @@
 // Event <-> bytes, and the chain of digests. A payload is one MessagePack array: the fields of the event's kind, in the order of the
-// table in events.ts. What is read may come from a stranger: its structure is walked before msgpackr may allocate anything, then every
+// table in events.ts. Writing is pack.ts, reading msgpackr. What is read may come from a stranger: its structure is walked before msgpackr may allocate anything, then every
 // field is checked against the table.
-import { Packr } from 'msgpackr';
+import { Unpackr } from 'msgpackr';
 import { corrupt } from './error.ts';
 import { classOf, isKind, kinds, type Event, type FieldType, type Kind, type Plain, type Stamp } from './events.ts';
+import { createRoom, pack, type Room } from './pack.ts';
 
 /** Longer payloads are refused, in both directions. */
 export const MAX_PAYLOAD_BYTES = 1 << 20;
@@ -12,13 +13,15 @@ const MAX_DEPTH = 32;
 const MAX_VALUES = 1 << 20;
 
 // 64-bit integers are always bigint and smaller ones always number, so that a value comes back with the type it went with.
-const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: 'bigint' });
+const unpackr = new Unpackr({ useRecords: false, int64AsType: 'bigint' });
 
 const fieldsOf = Object.fromEntries(Object.entries(kinds).map(([kind, row]) => [kind, Object.entries(row.fields)])) as
   unknown as Readonly<Record<Kind, readonly (readonly [string, FieldType])[]>>;
 
-/** The payload of an event. The bytes stay valid. */
-export function encodeEvent(event: Event): Uint8Array {
+const ownRoom = createRoom();
+
+/** The payload of an event. The bytes are gone when the room is used again. */
+export function encodeEvent(event: Event, room: Room = ownRoom): Uint8Array {
   const fields = fieldsOf[event.kind];
   const values = new Array<unknown>(fields.length);
   for (let index = 0; index < fields.length; index++) {
@@ -26,7 +29,7 @@ export function encodeEvent(event: Event): Uint8Array {
     values[index] = (event as unknown as Record<string, unknown>)[name];
     if (!checks[type](values[index])) throw new Error(`${event.kind}.${name} is not ${type}: ${String(values[index])}`);
   }
-  const payload = packr.pack(values);
+  const payload = pack(room, values);
   if (payload.length > MAX_PAYLOAD_BYTES) throw new Error(`the payload of ${event.kind} has ${payload.length} bytes; split it`);
   return payload;
 }
@@ -63,7 +66,7 @@ const checks: Readonly<Record<FieldType, (value: unknown) => boolean>> = {
 
 /** Any plain value as MessagePack; what is not plain is our mistake. */
 export function packPlain(value: unknown): Uint8Array {
-  const bytes = packr.pack(value);
+  const bytes = pack(createRoom(), value);
   walk(bytes, 'what we packed');
   return bytes;
 }
@@ -74,7 +77,7 @@ export function unpackPlain(bytes: Uint8Array, maximumBytes: number, where: stri
   walk(bytes, where);
   try {
     // From a plain array come plain arrays, and no Buffers.
-    return packr.unpack(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)) as Plain;
+    return unpackr.unpack(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)) as Plain;
   } catch (error) {
     throw corrupt(where, error instanceof Error ? error.message : String(error));
   }

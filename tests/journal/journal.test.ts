@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { decodeEvent, encodeEvent } from '../../journal/codec.ts';
 import { JournalError } from '../../journal/error.ts';
-import type { Event } from '../../journal/events.ts';
+import type { Event, Recorded } from '../../journal/events.ts';
 import { comparePositions, formatPosition, parsePosition } from '../../journal/position.ts';
 import { decodeState, resolvePages } from '../../journal/snapshots.ts';
 import { addBookmark, createJournal, openJournal } from '../../journal/store.ts';
@@ -47,6 +47,26 @@ describe('a journal', () => {
     expect(journal.footprint()[0]).toEqual({ capability: 'physical-address-bits', answer: 48, first: { seq: 0, icount: 0 } });
     expect([...journal.events(20)][0]).toEqual(recorded[20]);
     expect(journal.event(20)).toEqual(recorded[20]);
+    journal.close();
+  });
+
+  test('gives back rows that came again and again, and those that came between them', () => {
+    const again = join(folder, 'again.journal'), writer = createJournal(again, header), written: Recorded[] = [];
+    const append = (event: Event, vcpu: number | null, level: 0 | 1 | 2, smm = false): void => {
+      const stamp = { vcpu, icount: 3 * written.length, level, smm };
+      written.push({ seq: writer.append(stamp, event), at: stamp, event });
+    };
+    for (let round = 0; round < 400; round++) {
+      append({ kind: 'Vmrun', detail: { rip: BigInt(round) } }, round % 100 === 0 ? 1023 : 0, 1, round % 150 === 0);
+      append({ kind: 'VmExit', detail: { code: round } }, 0, 2);
+      if (round % 90 === 0) append({ kind: 'SerialOutput', bytes: new Uint8Array(round).fill(1) }, null, 0);
+      if (round % 130 === 0) writer.flush();
+    }
+    const digest = writer.digest();
+    writer.finish();
+    const journal = openJournal(again);
+    expect([...journal.events()]).toEqual(written);
+    expect(journal.digest(written.length - 1)).toBe(digest);
     journal.close();
   });
 
