@@ -52,8 +52,8 @@ export interface ExitDoor {
   /** An exit is open. */
   isOpen(): boolean;
 
-  /** IN and OUT by themselves need no second execution: the exit for one, and the value that user space gave. */
-  openPort(isInput: boolean, port: number, size: PortSize, value: number): VcpuExit;
+  /** IN and OUT by themselves need no second execution: opens the exit for one; and the value that user space gave. */
+  openPort(isInput: boolean, port: number, size: PortSize, value: number): void;
   closePort(): number;
   /** The open exit came from `openPort`. */
   isPlainPort(): boolean;
@@ -76,7 +76,9 @@ export function createExits(cpu: Cpu): ExitDoor {
   } satisfies Record<PortSize, PortExit> as Record<PortSize, PortExit>;
   const mmio = Array.from({ length: 9 }, (_, length): MmioExit => ({ reason: 'MmioRead', address: 0, data: new Uint8Array(length) }));
   const answers: Answer[] = [];
-  let count = 0, cursor = 0, plain = false;
+  let count = 0, cursor = 0;
+  /** The exit of `openPort` by its size, or 0: a number, because a reference costs a write barrier each time. */
+  let plain: PortSize | 0 = 0;
   let open: PortExit | MmioExit | undefined;
   let first: number = FIRST_DIGEST[0], second: number = FIRST_DIGEST[1];
 
@@ -117,7 +119,7 @@ export function createExits(cpu: Cpu): ExitDoor {
     return exit;
   }
 
-  function openPortExit(reason: 'IoOut' | 'IoIn', port: number, size: PortSize, value: number): PortExit {
+  function portExit(reason: 'IoOut' | 'IoIn', port: number, size: PortSize, value: number): PortExit {
     const exit = ports[size], { data } = exit;
     exit.reason = reason;
     exit.port = port;
@@ -127,7 +129,6 @@ export function createExits(cpu: Cpu): ExitDoor {
       data[2] = value >>> 16;
       data[3] = value >>> 24;
     }
-    open = exit;
     return exit;
   }
 
@@ -141,12 +142,12 @@ export function createExits(cpu: Cpu): ExitDoor {
     portIn(port, size) {
       const answer = next('IoIn', port, size);
       if (answer !== undefined) return numberOf(answer.data, size);
-      openPortExit('IoIn', port, size, 0);
+      open = portExit('IoIn', port, size, 0);
       return -1;
     },
     portOut(port, size, value) {
       if (next('IoOut', port, size) !== undefined) return true;
-      openPortExit('IoOut', port, size, value);
+      open = portExit('IoOut', port, size, value);
       return false;
     },
     mmioRead(address, length, host) {
@@ -165,6 +166,7 @@ export function createExits(cpu: Cpu): ExitDoor {
       return false;
     },
     exit() {
+      if (plain !== 0) return ports[plain] as VcpuExit;
       if (open === undefined) throw new Error('an instruction left for user space and asked nothing');
       return open as VcpuExit;
     },
@@ -186,7 +188,7 @@ export function createExits(cpu: Cpu): ExitDoor {
       count = 0;
       cursor = 0;
       open = undefined;
-      plain = false;
+      plain = 0;
     },
     hasAnswers: () => count !== 0,
     answeredPort() {
@@ -194,17 +196,16 @@ export function createExits(cpu: Cpu): ExitDoor {
       const { reason, address, length } = answers[0]!;
       return reason === 'IoIn' || reason === 'IoOut' ? { port: address, size: length as PortSize, isInput: reason === 'IoIn' } : undefined;
     },
-    isOpen: () => open !== undefined,
+    isOpen: () => plain !== 0 || open !== undefined,
     openPort(isInput, port, size, value) {
-      plain = true;
-      return openPortExit(isInput ? 'IoIn' : 'IoOut', port, size, value) as VcpuExit;
+      portExit(isInput ? 'IoIn' : 'IoOut', port, size, value);
+      plain = size;
     },
-    isPlainPort: () => plain,
+    isPlainPort: () => plain !== 0,
     closePort() {
-      const exit = open as PortExit, value = numberOf(exit.data, exit.size);
+      const exit = ports[plain as PortSize], value = numberOf(exit.data, exit.size);
       note((exit.reason === 'IoIn' ? 0x20000000 : 0x10000000) | exit.size << 24 | exit.port, value);
-      open = undefined;
-      plain = false;
+      plain = 0;
       return value;
     },
     digest: () => [first >>> 0, second >>> 0],

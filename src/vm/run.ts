@@ -358,7 +358,7 @@ export function createRunner(parts: RunnerParts): Runner {
   function system(step: SystemStep): Done {
     const { instruction, way, execute, trap, exits, reachesApic, keepsCode } = step as Step;
     if (way !== 'usual') {
-      const done = u32[GUEST_MODE] === 0 ? quickly(way, instruction) : quicklyInGuest(way);
+      const done = u32[GUEST_MODE] === 0 ? quickly(step as Step) : quicklyInGuest(way);
       if (done !== undefined) return done;
     }
     touched = false;
@@ -396,12 +396,12 @@ export function createRunner(parts: RunnerParts): Runner {
   }
 
   /** What is done many times, where nothing is special about the moment. */
-  function quickly(way: Step['way'], instruction: Instruction): Done | undefined {
-    switch (way) {
-      case 'in': case 'out': return isPlainPort() ? askPort(instruction, way === 'in') : undefined;
+  function quickly(step: Step): Done | undefined {
+    switch (step.way) {
+      case 'port': return isPlainPort() ? askPort(step.port!) : undefined;
       case 'pause': return mustLook() ? undefined : pause();
       case 'time': return u32[CPL] === 0 && !mustLook() ? readTime() : undefined;
-      case 'control': return u32[CPL] === 0 && !mustLook() ? readControl(instruction) : undefined;
+      case 'control': return u32[CPL] === 0 && !mustLook() ? readControl(step.instruction) : undefined;
       default: return undefined;
     }
   }
@@ -472,11 +472,9 @@ export function createRunner(parts: RunnerParts): Runner {
     && (u32[CPL] === 0 ? (u32[FLAGS]! & VM) === 0 : (u32[FLAGS]! & VM) === 0 && u32[CPL]! <= (u32[FLAGS]! & IOPL) >>> 12);
 
   /** `undefined`: the port is not user space's. */
-  function askPort(instruction: Instruction, isInput: boolean): Done | undefined {
-    const which = instruction.operands[isInput ? 1 : 0]!, value = instruction.operands[isInput ? 0 : 1]!;
-    const port = which.kind === 'register' ? u32[RDX >> 2]! & 0xffff : which.kind === 'immediate' ? Number(which.value) : 0;
+  function askPort({ fixed, size, isInput }: NonNullable<Step['port']>): Done | undefined {
+    const port = fixed >= 0 ? fixed : u32[RDX >> 2]! & 0xffff;
     if (irqchip?.hasPort(port) === true) return undefined;
-    const size = (value.kind === 'register' ? value.width >> 3 : 1) as PortSize;
     door.openPort(isInput, port, size, isInput ? 0 : u32[RAX >> 2]!);
     return Done.userspace;
   }

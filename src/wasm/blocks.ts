@@ -66,7 +66,7 @@ export interface Block {
 
 export interface Blocks {
   /** Reads the mode from the vCPU file again. */
-  enterMode(): void;
+  enterMode(): Mode;
   readonly mode: Mode;
   /** The record of the instruction at RIP, or -1: it cannot be fetched, the fault is in the vCPU file. With `look`, `foundPage` is set. */
   find(look: boolean): number;
@@ -145,9 +145,9 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
 
   // ── Contexts and jump caches ──
 
-  function enterMode(): void {
+  function enterMode(): Mode {
     const key = modeKey(cpu);
-    if (key === currentKey && current!.mode.flatCode) return;
+    if (key === currentKey && current!.mode.flatCode) return current!.mode;
     const mode = modeOf(key);
     const csBase = mode.flatCode ? 0n : cpu.cs.base, csLimit = mode.codeSize === 64 || mode.flatCode ? 0xffffffff : cpu.cs.limit;
     currentKey = key;
@@ -160,6 +160,7 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     current = context;
     if (context.cache < 0) giveCache(context);
     u32[Cell.jumpCache >> 2] = JUMP_CACHES + context.cache * JUMP_CACHE_SIZE;
+    return mode;
   }
 
   function giveCache(context: Context): void {

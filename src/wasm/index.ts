@@ -72,8 +72,7 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has, eag
     return record;
   }
   function enterMode(): void {
-    blocks.enterMode();
-    if (blocks.mode.codeSize !== 64) setSegmentEnds(cpu);
+    if (blocks.enterMode().codeSize !== 64) setSegmentEnds(cpu);
   }
 
   const handlers = createHandlers(memory, table, core);
