@@ -61,6 +61,15 @@ export interface Vm {
   createIrqchip(): void;
   /** KVM_IRQ_LINE. */
   setIrqLine(gsi: number, high: boolean): void;
+  /**
+   * The A20 gate, open at first. While it is closed, bit 20 of every physical address is 0 that a vCPU puts on the bus: data, code, page tables
+   * (nested ones too), VMCBs, devices; behind all translation, in every mode (SDM Vol. 3, 8.7.13.4; QEMU and Bochs do so). It is open
+   * for what runs in system-management mode and for the save area (as in QEMU), and where VM_CR.DIS_A20M is set (APM Vol. 2, 15.30.1). All vCPUs
+   * share it, and it counts from the next instruction on. KVM has none; with it QEMU's guests have an open one. What user space reads and
+   * writes, and dirty pages, know no gate.
+   */
+  setA20(open: boolean): void;
+  isA20Open(): boolean;
   /** No vCPU is runnable: lets time pass up to the next timer. False: no timer runs, so nothing but an input can wake the VM. */
   idle(): boolean;
   /** KVM_GET_CLOCK, in ticks of the TSC: instructions retired by all vCPUs, and the time that all of them slept. */

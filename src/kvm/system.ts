@@ -20,6 +20,8 @@ function createVm(config: VmConfig): Vm {
     },
     createIrqchip: machine.createIrqchip,
     setIrqLine: machine.setIrqLine,
+    isA20Open: machine.isA20Open,
+    setA20: machine.setA20,
     idle: machine.idle,
     getClock: machine.now,
     setUserMemoryRegion: machine.setMemoryRegion,

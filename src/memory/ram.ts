@@ -28,6 +28,11 @@ export const NORMAL_SPACE = 0, SMM_SPACE = 1;
 export type AddressSpace = typeof NORMAL_SPACE | typeof SMM_SPACE;
 export const spaceOfSlot = (slot: number): number => slot >>> 16;
 
+/** Bit 20 of an address, as a bit of the frame. */
+const A20 = 0x100;
+/** The frame that an access to `frame` reaches while the A20 gate is closed. */
+export const withoutA20 = (frame: number): number => frame % (2 * A20) < A20 ? frame : frame - A20;
+
 export interface Slot {
   /** Number, with the address space in bits 31:16. */
   readonly slot: number;
@@ -53,11 +58,17 @@ export interface Ram {
   readonly flags: Uint8Array;
   /** Two words per RAM page: a bit per 64-byte granule that holds decoded code. */
   readonly granules: Uint32Array;
-  /** What backs a guest-physical frame (address >> 12, below 2^40) in the address space that is selected. */
+  /** What the active vCPU reaches at a guest-physical frame (address >> 12, below 2^40): in the address space that is selected, behind the A20
+   * gate. */
   entryOfFrame(frame: number): FrameEntry;
+  /** What backs a frame, whatever the gate. */
   entryIn(space: AddressSpace, frame: number): FrameEntry;
+  /** The frame that the active vCPU puts on the bus for `frame`: behind the A20 gate. */
+  frameOnBus(frame: number): number;
   /** The address space of the active vCPU. Whoever changes it drops the TLB. */
   selectSpace(space: AddressSpace): void;
+  /** Whether the A20 gate masks what the active vCPU accesses. Whoever changes it drops the TLB. */
+  maskA20(masks: boolean): void;
   /** The RAM offset of a guest-physical address, or -1. */
   offsetOf(address: GuestPhysical): RamOffset | -1;
   /** Replaces all slots. Overlapping or unaligned ones are the caller's mistake: `checkSlot` tells. */
@@ -88,11 +99,14 @@ export function createRam(buffer: ArrayBuffer, size: number): Ram {
   const normal: Frames = { low: new Uint32Array(LOW_FRAMES), high: [] };
   let smm = normal, selected: AddressSpace = NORMAL_SPACE;
   let { low, high } = normal;
+  /** The bits of a frame that the gate lets through. */
+  let passes = ~0;
 
   function entryOfFrame(frame: number): FrameEntry {
-    if (frame < LOW_FRAMES) return low[frame]!;
-    return highEntry(high, frame);
+    if (frame < LOW_FRAMES) return low[frame & passes]!;
+    return highEntry(high, frameOnBus(frame));
   }
+  const frameOnBus = (frame: number): number => passes === ~0 ? frame : withoutA20(frame);
 
   function selectSpace(space: AddressSpace): void {
     selected = space;
@@ -136,7 +150,8 @@ export function createRam(buffer: ArrayBuffer, size: number): Ram {
   }
 
   return {
-    size, pageCount, u8, u32, u64, flags, granules, entryOfFrame, selectSpace, setSlots, nextPage,
+    size, pageCount, u8, u32, u64, flags, granules, entryOfFrame, frameOnBus, selectSpace, setSlots, nextPage,
+    maskA20(masks) { passes = masks ? ~A20 : ~0; },
     entryIn(space, frame) {
       const frames = space === SMM_SPACE ? smm : normal;
       return frame < LOW_FRAMES ? frames.low[frame]! : highEntry(frames.high, frame);

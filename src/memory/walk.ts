@@ -79,7 +79,7 @@ export interface Walker {
   walk(low: number, high: number, reason: number): number;
   faultLow: number;
   faultHigh: number;
-  /** Physical frame (address >> 12) of the page that was found. */
+  /** Physical frame (address >> 12) of the page that was found, as it is on the bus: the A20 gate masks it. */
   frame: number;
   /** Whether a write by the same privilege would now succeed with D set already. */
   writable: boolean;
@@ -164,7 +164,11 @@ export function createWalker(ram: Ram, tables: TableAccess, inner?: Walker): Wal
 
   function walk(low: number, high: number, reason: number): number {
     const code = walkOnce(low, high, reason);
-    if (code !== -1 || !isNested) return code;
+    if (code !== -1) return code;
+    if (!isNested) {
+      result.frame = ram.frameOnBus(result.frame);
+      return -1;
+    }
     const nested = nest(result.frame, low & 0xfff, reason);
     if (nested !== -1) return nested;
     result.frame = inner!.frame;

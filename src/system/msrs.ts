@@ -108,14 +108,16 @@ const sysenterAddress = (name: 'sysenterEsp' | 'sysenterEip'): Access => ({
   },
 });
 
-/** SVME off and SVMDIS, LOCK: APM Vol. 2, 15.30.1. */
+/** SVME off and SVMDIS, LOCK: APM Vol. 2, 15.30.1. DIS_A20M there changes which memory addresses reach. */
 const VM_CR_LOCK = 8n, VM_CR_SVMDIS = 0x10n;
-function writeVmCr({ cpu }: Machine, value: bigint): void {
+function writeVmCr(machine: Machine, value: bigint): void {
+  const { cpu } = machine;
   if ((value & ~0x1fn) !== 0n) refuse();
   const kept = (cpu.vmCr & VM_CR_LOCK) !== 0n ? VM_CR_LOCK | VM_CR_SVMDIS : 0n;
   const next = value & ~kept | cpu.vmCr & kept;
   if ((next & VM_CR_SVMDIS) !== 0n && (cpu.efer & BigInt(EFER.SVME)) !== 0n) refuse();
   cpu.vmCr = next;
+  machine.flushTlb(true);
 }
 
 /** "When VM_CR.LOCK is 0, writes set the key; when it is 1, a write of the key clears it, unless the key is 0. It always reads as 0" (APM Vol. 2,

@@ -1,5 +1,5 @@
-// The state of a VM that is neither RAM nor a vCPU file: memory slots, which vCPUs exist, the random generator. A plain tree, replaced by
-// `evolve` and never changed in place; what differs between two of them is what an event did. The only file that uses immer.
+// The state of a VM that is neither RAM nor a vCPU file: memory slots, which vCPUs exist, the random generator, the A20 gate. A plain tree,
+// replaced by `evolve` and never changed in place; what differs between two of them is what an event did. The only file that uses immer.
 import { produce } from 'immer';
 import type { Slot } from '../memory/ram.ts';
 
@@ -9,17 +9,20 @@ export interface VmState {
   readonly vcpus: readonly number[];
   /** A counter-based generator: value n is a function of seed and n. */
   readonly random: { readonly seed: bigint; readonly drawn: number };
+  /** Absent while the A20 gate is open. */
+  readonly a20Closed?: true;
 }
 
 export type VmEvent =
   | { readonly kind: 'MemoryRegionSet'; readonly region: Slot }
   | { readonly kind: 'VcpuCreated'; readonly id: number }
-  | { readonly kind: 'RandomDrawn' };
+  | { readonly kind: 'RandomDrawn' }
+  | { readonly kind: 'A20Opened' | 'A20Closed' };
 
 export const initialState = (seed: bigint): VmState => ({ slots: [], vcpus: [], random: { seed: BigInt.asUintN(64, seed), drawn: 0 } });
 
 /** The state after an event. Never fails: what may happen was decided before. */
-export const evolve = produce((state: { slots: Slot[]; vcpus: number[]; random: { seed: bigint; drawn: number } }, event: VmEvent) => {
+export const evolve = produce((state: { slots: Slot[]; vcpus: number[]; random: { seed: bigint; drawn: number }; a20Closed?: true }, event: VmEvent) => {
   switch (event.kind) {
     case 'MemoryRegionSet':
       state.slots = state.slots.filter(({ slot }) => slot !== event.region.slot);
@@ -30,6 +33,12 @@ export const evolve = produce((state: { slots: Slot[]; vcpus: number[]; random: 
       break;
     case 'RandomDrawn':
       state.random.drawn++;
+      break;
+    case 'A20Opened':
+      delete state.a20Closed;
+      break;
+    case 'A20Closed':
+      state.a20Closed = true;
       break;
     default:
       event satisfies never;

@@ -13,8 +13,13 @@ import { Control, Save } from '../transitions/svm/vmcb.ts';
 
 const word = (name: Parameters<typeof placeOf>[0]): number => placeOf(name) >> 2;
 const FLAGS = word('rflagsSystem'), CR0_WORD = word('cr0'), CR3_WORD = word('cr3'), CR4_WORD = word('cr4'), EFER_WORD = word('efer');
-const GUEST_MODE = word('guestMode'), SMM = word('smm'), PKRU = word('pkru'), PKRS = placeOfMsr('pkrs') << 1, PDPTES = word('pdpte0');
+const GUEST_MODE = word('guestMode'), SMM = word('smm'), PKRU = word('pkru'), PKRS = placeOfMsr('pkrs') << 1, PDPTES = word('pdpte0'), VM_CR = word('vmCr');
 const HOST_AREA = placeOfArea('hostSave');
+
+/** VM_CR.DIS_A20M: "disables A20 masking" (APM Vol. 2, 15.30.1). */
+const DIS_A20M = 4;
+/** Whether a closed A20 gate masks what the vCPU accesses outside system-management mode; inside it masks nothing (see `Vm.setA20`). */
+export const obeysA20 = (cpu: Cpu): boolean => (cpu.u32[VM_CR]! & DIS_A20M) === 0;
 
 export interface PagingParts {
   readonly cpu: Cpu;
@@ -22,6 +27,8 @@ export interface PagingParts {
   readonly tlb: Tlb;
   readonly capability: Capabilities;
   readPhysical32(address: number): number;
+  /** The A20 gate of the VM. */
+  isA20Closed(): boolean;
   /** Linear addresses mean something else from now on. */
   onChange(): void;
 }
@@ -35,7 +42,7 @@ export interface Paging {
   forget(): void;
 }
 
-export function createPaging({ cpu, ram, tlb, capability, readPhysical32, onChange }: PagingParts): Paging {
+export function createPaging({ cpu, ram, tlb, capability, readPhysical32, isA20Closed, onChange }: PagingParts): Paging {
   const { u32 } = cpu;
   const pdptes = new Uint32Array(8);
   const seen = new Uint32Array(20), nestedPointers = new Uint32Array(8);
@@ -96,7 +103,7 @@ export function createPaging({ cpu, ram, tlb, capability, readPhysical32, onChan
     note(5, u32[PKRU]!);
     const pae = (seen[0]! & CR0.PG) !== 0 && (seen[3]! & CR4.PAE) !== 0 && (seen[4]! & EFER.LMA) === 0;
     for (let index = 0; index < 8; index++) note(6 + index, pae ? u32[PDPTES + index]! : 0);
-    note(14, u32[SMM]! !== 0 ? 1 : 0);
+    note(14, u32[SMM]! !== 0 ? 1 : isA20Closed() && obeysA20(cpu) ? 2 : 0);
     note(15, nested ? controlOf(cpu, Control.nestedCr3) & ~0x1f | 1 : 0);
     note(16, nested ? controlOf(cpu, Control.nestedCr3 + 4) : 0);
     note(17, nested ? hostWord(Save.cr4) : 0);
@@ -111,6 +118,7 @@ export function createPaging({ cpu, ram, tlb, capability, readPhysical32, onChan
     update() {
       if (!contextChanged()) return;
       ram.selectSpace(u32[SMM] === 0 ? NORMAL_SPACE : SMM_SPACE);
+      ram.maskA20(seen[14] === 2);
       const paging = pagingContext();
       // Pointers of nested PAE tables are read from memory now, and follow from nothing that is compared.
       tlb.setContext(paging, paging.nested?.levels === 3 ? undefined : seen);

@@ -35,7 +35,7 @@ import type { IoInstruction } from '../transitions/smm/save-area.ts';
 import { createAccess, NESTED_PAGE_FAULT, nestedPageFault, type AccessPaths } from './access.ts';
 import type { ExitDoor, PortSize, VcpuExit } from './exits.ts';
 import type { Irqchip } from './irqchip.ts';
-import { createPaging } from './paging.ts';
+import { createPaging, obeysA20 } from './paging.ts';
 import { controlWords, prepare, type Step } from './step.ts';
 import { createTransit, type Transition } from './transit.ts';
 
@@ -78,6 +78,8 @@ export interface RunnerParts {
   readonly door: ExitDoor;
   readonly createEngine: (services: Services) => Engine;
   random(): bigint;
+  /** The A20 gate of the VM. */
+  isA20Closed(): boolean;
   onTransition(transition: Transition): void;
   /** An exception, NMI or interrupt is about to be delivered; `check` is the consistency check that raised it, where there is one. */
   onDelivery(kind: 'exception' | 'nmi' | 'external', vector: number, errorCode: number, address: bigint, check: string | undefined): void;
@@ -97,6 +99,8 @@ export interface Runner {
   setIrqchip(irqchip: Irqchip | undefined, place: number): void;
   /** The clock was moved from outside. */
   clockMoved(): void;
+  /** The A20 gate was opened or closed. */
+  gateMoved(): void;
   /** The VM's time. */
   now(): number;
   /** Runs the active vCPU until an exit, or until it has retired `until` instructions. */
@@ -167,7 +171,7 @@ export function createRunner(parts: RunnerParts): Runner {
   const now = (): number => u32[ICOUNT + 1]! * 2 ** 32 + u32[ICOUNT]! + (entered - u32[BUDGET]!) + clockBase;
 
   const paging = createPaging({
-    cpu, ram, tlb, capability, readPhysical32: access.memory.readPhysical32,
+    cpu, ram, tlb, capability, readPhysical32: access.memory.readPhysical32, isA20Closed: parts.isA20Closed,
     onChange() {
       touched = true;
       engine.flushAddresses();
@@ -201,7 +205,10 @@ export function createRunner(parts: RunnerParts): Runner {
 
   // ── World switches ──
 
-  const transit = createTransit({ cpu, ram, capability, storePhysical: access.storePhysical, onSwitch: switched, onTransition: parts.onTransition });
+  const transit = createTransit({
+    cpu, ram, capability, masksA20: () => parts.isA20Closed() && obeysA20(cpu),
+    storePhysical: access.storePhysical, onSwitch: switched, onTransition: parts.onTransition,
+  });
 
   /** RSM inside system-management mode. What the area holds may be illegal: then the vCPU shuts down. */
   function resume(): Done {
@@ -702,6 +709,22 @@ export function createRunner(parts: RunnerParts): Runner {
     return exception(endbranchViolation.vector, endbranchViolation.errorCode, 0n);
   }
 
+  /** The A20 gate was moved by an access of an instruction that is fetched once more with the answers: it counts behind that. */
+  let isGateDue = false;
+  function gateMoved(): void {
+    isGateDue = door.isOpen() && !door.isPlainPort();
+    if (!isGateDue) paging.update();
+  }
+
+  /** The instruction that ran by itself has retired or faulted: its answers are used up. */
+  function endAccesses(): void {
+    door.clear();
+    repeatAlone = false;
+    if (!isGateDue) return;
+    isGateDue = false;
+    paging.update();
+  }
+
   /** Something is due before the next instruction, or right behind it. */
   function runAlone(budget: number): VcpuExit | undefined {
     if (isInitDue()) {
@@ -745,8 +768,7 @@ export function createRunner(parts: RunnerParts): Runner {
     const stop = enterEngine(1);
     if (u32[ICOUNT] !== before) {
       if (port !== undefined && registers !== undefined) noteIo(port.port, port.size, port.isInput, registers);
-      door.clear();
-      repeatAlone = false;
+      endAccesses();
       const branched = watched !== undefined && hasBranched(cpu, watched, from);
       if (branched && (u32[DEBUG_CTL]! & LBR) !== 0) recordBranch(cpu, watched, from);
       // With DebugCtl.BTF only transfers of control trap.
@@ -757,8 +779,7 @@ export function createRunner(parts: RunnerParts): Runner {
         u32[SHADOW] = shadow;
         u32[FLAGS]! |= flags & RF;
       } else {
-        door.clear();
-        repeatAlone = false;
+        endAccesses();
       }
     }
     return afterStop(stop);
@@ -791,7 +812,7 @@ export function createRunner(parts: RunnerParts): Runner {
   const engine = parts.createEngine(services);
   machine.redeliver = engine.redeliver;
   return {
-    machine, engine, access, run, refresh, switched, icount, now, hostTsc,
+    machine, engine, access, run, refresh, switched, icount, now, hostTsc, gateMoved,
     setDoor(next) { door = next; },
     setIrqchip(chip, at) {
       irqchip = chip;

@@ -3,7 +3,7 @@
 import { placeOf, type Cpu } from '../cpu/state.ts';
 import { applyVcpu, captureVcpu, lendStates } from '../cpu/vcpu-state.ts';
 import { PAGE_SIZE } from '../memory/addresses.ts';
-import { hostOfPage, NORMAL_SPACE, pageOfEntry, READ_ONLY_FRAME, SMM_SPACE, type FrameEntry, type Ram } from '../memory/ram.ts';
+import { hostOfPage, NORMAL_SPACE, pageOfEntry, READ_ONLY_FRAME, SMM_SPACE, withoutA20, type FrameEntry, type Ram } from '../memory/ram.ts';
 import type { Capabilities } from '../model/capabilities.ts';
 import type { CheckResult } from '../transitions/check.ts';
 import type { Context, Handler, ReadonlyMemory, TransitionOutcome } from '../transitions/outcome.ts';
@@ -26,6 +26,8 @@ export interface TransitParts {
   readonly cpu: Cpu;
   readonly ram: Ram;
   readonly capability: Capabilities;
+  /** Whether the A20 gate masks what the vCPU accesses outside system-management mode. */
+  masksA20(): boolean;
   /** Stores bytes in a page of RAM, keeping code and tables right. */
   storePhysical(page: number, offset: number, bytes: Uint8Array): void;
   /** The active vCPU is another state now. */
@@ -38,9 +40,12 @@ export type TransitResult = Pick<TransitionOutcome, 'fault' | 'stop' | 'inject'>
 /** Makes a transition and tells it, with the checks that failed. */
 export type Transit = <Event>(kind: string, handler: Handler<Event>, event: Event) => TransitResult;
 
-export function createTransit({ cpu, ram, capability, storePhysical, onSwitch, onTransition }: TransitParts): Transit {
+export function createTransit({ cpu, ram, capability, masksA20, storePhysical, onSwitch, onTransition }: TransitParts): Transit {
   const { u8, u32 } = cpu;
-  const context: Context = { capability, memory: readonlyMemory(ram.entryOfFrame), outside: readonlyMemory((frame) => ram.entryIn(NORMAL_SPACE, frame)) };
+  const context: Context = {
+    capability, memory: readonlyMemory(ram.entryOfFrame),
+    outside: readonlyMemory((frame) => ram.entryIn(NORMAL_SPACE, masksA20() ? withoutA20(frame) : frame)),
+  };
 
   /** Copies of memory that a transition asked for, and how much of the room is in use; it is used again after each. */
   const copies = new ArrayBuffer(COPIES_SIZE);

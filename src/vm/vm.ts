@@ -46,6 +46,8 @@ export interface VirtualMachine {
   createIrqchip(): void;
   /** KVM_IRQ_LINE. */
   setIrqLine(gsi: number, high: boolean): void;
+  isA20Open(): boolean;
+  setA20(open: boolean): void;
   /** Whether a vCPU has something to do: it does not sleep, or what it sleeps for has come. */
   isRunnable(id: number): boolean;
   /** All vCPUs sleep: time goes on to the next timer, which does its work. False: none is running. */
@@ -130,6 +132,7 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
     onDelivery(kind, vector, errorCode, address, check) {
       if (machine.onDelivery !== undefined) machine.onDelivery(active!.id, runner.icount(), kind, vector, errorCode, address, check);
     },
+    isA20Closed: () => state.a20Closed === true,
     letPass(ticks) { slept += ticks; },
     clockBase: () => slots.reduce((sum, slot) => slot === active ? sum : sum + countOf(slot.words), slept),
   });
@@ -242,6 +245,12 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
       if (irqchip === undefined) throw new Errno('ENXIO', 'the VM has no interrupt controllers');
       irqchip.setLine(gsi, high);
     },
+    isA20Open: () => state.a20Closed !== true,
+    setA20(open) {
+      if (open === machine.isA20Open()) return;
+      decide({ kind: open ? 'A20Opened' : 'A20Closed' });
+      runner.gateMoved();
+    },
     isRunnable: (id) => isRunnable(slotOf(id)),
     idle() {
       const due = irqchip?.due() ?? Infinity;
@@ -330,7 +339,7 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
     saveState: () => ({ ...state, accesses: slots.map(({ door }) => door.digest()), slept, ...(irqchip === undefined ? {} : { irqchip: irqchip.save() }) }),
     loadState(saved) {
       const loaded = checkedState(saved, ram.size, state);
-      state = { slots: loaded.slots, vcpus: state.vcpus, random: loaded.random };
+      state = { slots: loaded.slots, vcpus: state.vcpus, random: loaded.random, ...(loaded.a20Closed === true ? { a20Closed: true } : {}) };
       slots.forEach(({ door }, index) => {
         door.clear();
         door.setDigest(loaded.accesses[index]!);
@@ -339,6 +348,7 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
       if (irqchip !== undefined && loaded.irqchip !== undefined) irqchip.load(loaded.irqchip);
       runner.clockMoved();
       remap();
+      runner.gateMoved();
     },
   };
   return machine;
@@ -366,7 +376,7 @@ function orInvalid<T>(index: number, access: () => T): T {
 /** A saved state may come from a stranger's journal: what does not fit is refused. */
 function checkedState(saved: unknown, ramSize: number, present: VmState): SavedVm {
   const refuse = (what: string): never => { throw new Errno('EINVAL', `the saved VM state has ${what}`); };
-  const { slots, random, vcpus, accesses, slept, irqchip } = (saved ?? {}) as Partial<SavedVm>;
+  const { slots, random, vcpus, accesses, slept, irqchip, a20Closed } = (saved ?? {}) as Partial<SavedVm>;
   if (!Array.isArray(slots) || !Array.isArray(vcpus) || !Array.isArray(accesses) || typeof random !== 'object') return refuse('another shape');
   if (vcpus.length !== present.vcpus.length || vcpus.some((id, index) => id !== present.vcpus[index]) || accesses.length !== vcpus.length) return refuse('other vCPUs');
   const checked: Slot[] = [];
@@ -377,11 +387,12 @@ function checkedState(saved: unknown, ramSize: number, present: VmState): SavedV
   }
   if (typeof slept !== 'number' || !Number.isSafeInteger(slept) || slept < 0) return refuse('an impossible time');
   if (irqchip !== undefined && irqchip.lapics?.length !== vcpus.length) return refuse('other local APICs');
+  if (a20Closed !== undefined && a20Closed !== true) return refuse('an impossible A20 gate');
   const { drawn } = random;
   if (!Number.isSafeInteger(drawn) || drawn < 0) return refuse('an impossible random generator');
   return {
     slots: checked, vcpus, random: { seed: BigInt.asUintN(64, BigInt(random.seed)), drawn },
     accesses: accesses.map((pair: readonly number[]) => [Number(pair[0]) >>> 0, Number(pair[1]) >>> 0] as const),
-    slept, ...(irqchip === undefined ? {} : { irqchip }),
+    slept, ...(irqchip === undefined ? {} : { irqchip }), ...(a20Closed === undefined ? {} : { a20Closed }),
   };
 }

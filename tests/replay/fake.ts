@@ -100,6 +100,8 @@ function createVm(config: VmConfig, { endsAt = Infinity, wrong, transitionEvery 
     vcpus,
     createIrqchip: () => {},
     setIrqLine: () => {},
+    isA20Open: () => true,
+    setA20: () => {},
     idle: () => false,
     getClock: () => vcpus.reduce((sum, vcpu) => sum + Number(vcpu.icount), 0),
     setUserMemoryRegion: () => {},
