@@ -5,6 +5,7 @@ import type { Regs, KvmSegment, Sregs, Vcpu, VcpuExit, Vm } from '../kvm/api.ts'
 import { ACPI_AT, acpiTables, PM_TIMER } from './acpi.ts';
 import { DEBUG_EXIT_PORT, DEBUG_EXIT_PORTS, exitStatus } from './debug-exit.ts';
 import { createFwCfg, FW_CFG_DATA, FW_CFG_SELECTOR, type FwCfgState } from './fw-cfg.ts';
+import { createI8042, I8042_RESET, KEYBOARD_COMMAND, KEYBOARD_DATA, SYSTEM_CONTROL_A, type I8042State } from './i8042.ts';
 import { bootInformation, BOOT_MAGIC, readImage, VIDEO_WINDOW, VIDEO_WINDOW_END, type Segment } from './multiboot.ts';
 import { createRtc, RTC_DATA, RTC_INDEX, type RtcState } from './rtc.ts';
 import { createSmiPorts, type SmiState } from './smi.ts';
@@ -48,6 +49,8 @@ export interface BoardState {
   readonly testdev: TestdevState;
   /** Absent while its registers are zero. */
   readonly smi?: SmiState;
+  /** Absent while it is as after a reset. */
+  readonly i8042?: I8042State;
   /** Whose turn it is, and at which of its instruction counts the turn ends. */
   readonly turn: { readonly vcpu: number; readonly endsAt: bigint };
 }
@@ -103,7 +106,7 @@ export function createBoard(vm: Vm, options: BoardOptions): Board {
   const fwCfg = createFwCfg({ cpuCount: options.cpuCount, ramBytes: vm.ramSize });
   const hz = (options.tscKhz ?? 1_000_000) * 1000, startSeconds = options.startSeconds ?? YEAR_2000;
   const rtc = createRtc(() => startSeconds + Math.floor(vm.getClock() / hz));
-  const testdev = createTestdev(), smi = createSmiPorts();
+  const testdev = createTestdev(), smi = createSmiPorts(), i8042 = createI8042(vm);
   let current = 0, turnEndsAt = quantum;
 
   /** Exact in a double: the remainder is below 2^53. */
@@ -118,6 +121,7 @@ export function createBoard(vm: Vm, options: BoardOptions): Board {
       case FW_CFG_DATA: return fwCfg.read();
       case RTC_INDEX: case RTC_DATA: return rtc.read(port);
       case TEST_ECHO: case TEST_ECHO + 1: case TEST_ECHO + 2: case TEST_ECHO + 3: return testdev.readEcho(port - TEST_ECHO);
+      case KEYBOARD_DATA: case KEYBOARD_COMMAND: case SYSTEM_CONTROL_A: return i8042.read(port);
       case PM_TIMER: case PM_TIMER + 1: case PM_TIMER + 2: case PM_TIMER + 3: return pmTimer() / 2 ** (8 * (port - PM_TIMER)) & 0xff;
       default: return smi.claims(port) ? smi.read(port) : 0xff;
     }
@@ -128,6 +132,7 @@ export function createBoard(vm: Vm, options: BoardOptions): Board {
       case COM1: case COM1 + 1: case COM1 + 2: case COM1 + 3: case COM1 + 4: case COM1 + 5: case COM1 + 6: case COM1 + 7: return uart.write(port - COM1, value);
       case RTC_INDEX: case RTC_DATA: return rtc.write(port, value);
       case TEST_ECHO: case TEST_ECHO + 1: case TEST_ECHO + 2: case TEST_ECHO + 3: return testdev.writeEcho(port - TEST_ECHO, value);
+      case KEYBOARD_DATA: case KEYBOARD_COMMAND: case SYSTEM_CONTROL_A: return i8042.write(port, value);
       default: if (smi.claims(port) && smi.write(port, value)) vcpus[current]!.smi();
     }
   }
@@ -237,7 +242,9 @@ export function createBoard(vm: Vm, options: BoardOptions): Board {
   }
 
   function digest(): string {
-    const state = JSON.stringify([uart.save(), fwCfg.save(), rtc.save(), testdev.save().echo, testdev.digest(), current, ...(smi.isUsed() ? [smi.save()] : [])]);
+    // What is as after a reset counts nothing, so that a board with more devices has the digests of old journals.
+    const more = [...(smi.isUsed() ? [smi.save()] : []), ...(i8042.isUsed() ? [i8042.save()] : []), ...(vm.isA20Open() ? [] : ['A20 closed'])];
+    const state = JSON.stringify([uart.save(), fwCfg.save(), rtc.save(), testdev.save().echo, testdev.digest(), current, ...more]);
     let a = 0x2545f491, b = 0x4f6cdd1d;
     for (let index = 0; index < state.length; index++) {
       a = Math.imul(a ^ state.charCodeAt(index), 0x01000193);
@@ -251,7 +258,7 @@ export function createBoard(vm: Vm, options: BoardOptions): Board {
     receive: (bytes) => uart.receive(bytes),
     saveState: () => ({
       uart: uart.save(), fwCfg: fwCfg.save(), rtc: rtc.save(), testdev: testdev.save(), turn: { vcpu: current, endsAt: turnEndsAt },
-      ...(smi.isUsed() ? { smi: smi.save() } : {}),
+      ...(smi.isUsed() ? { smi: smi.save() } : {}), ...(i8042.isUsed() ? { i8042: i8042.save() } : {}),
     }),
     loadState(state) {
       uart.load(state.uart);
@@ -259,6 +266,7 @@ export function createBoard(vm: Vm, options: BoardOptions): Board {
       rtc.load(state.rtc);
       testdev.load(state.testdev);
       smi.load(state.smi ?? { bytes: [0, 0, 0, 0, 0, 0] });
+      i8042.load(state.i8042 ?? I8042_RESET);
       current = state.turn.vcpu;
       turnEndsAt = state.turn.endsAt;
     },

@@ -18,11 +18,14 @@ export function createFakeVm(ramBytes: number, scripts: readonly (readonly Step[
   const ram = new Uint8Array(ramBytes);
   const order: string[] = [];
   const vcpus: Vcpu[] = [];
+  let isA20Open = true;
   const vm = {
     ram, order, vcpus, ramSize: ramBytes,
     createVcpu: (id: number) => (vcpus[id] = createFakeVcpu(id, [...scripts[id] ?? []], order)),
     createIrqchip: () => undefined, setIrqLine: () => undefined, idle: () => false, getClock: () => Number(vcpus.reduce((sum, vcpu) => sum + vcpu.icount, 0n)),
     setUserMemoryRegion: () => undefined,
+    isA20Open: () => isA20Open,
+    setA20: (open: boolean) => { isA20Open = open; },
     readMemory: (address: number, length: number) => ram.slice(address, address + length),
     writeMemory: (address: number, bytes: Uint8Array) => {
       if (address + bytes.length > ram.length) throw new Error('outside RAM');
