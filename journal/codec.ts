@@ -1,10 +1,9 @@
 // Event <-> bytes, and the chain of digests. A payload is one MessagePack array: the fields of the event's kind, in the order of the
-// table in events.ts. Writing is pack.ts, reading msgpackr. What is read may come from a stranger: its structure is walked before msgpackr may allocate anything, then every
+// table in events.ts. What is read may come from a stranger: its structure is walked before msgpackr may allocate anything, then every
 // field is checked against the table.
-import { Unpackr } from 'msgpackr';
+import { Packr, RESET_BUFFER_MODE, REUSE_BUFFER_MODE } from 'msgpackr';
 import { corrupt } from './error.ts';
 import { classOf, isKind, kinds, type Event, type FieldType, type Kind, type Plain, type Stamp } from './events.ts';
-import { createRoom, pack, type Room } from './pack.ts';
 
 /** Longer payloads are refused, in both directions. */
 export const MAX_PAYLOAD_BYTES = 1 << 20;
@@ -13,15 +12,17 @@ const MAX_DEPTH = 32;
 const MAX_VALUES = 1 << 20;
 
 // 64-bit integers are always bigint and smaller ones always number, so that a value comes back with the type it went with.
-const unpackr = new Unpackr({ useRecords: false, int64AsType: 'bigint' });
+const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: 'bigint' });
 
 const fieldsOf = Object.fromEntries(Object.entries(kinds).map(([kind, row]) => [kind, Object.entries(row.fields)])) as
   unknown as Readonly<Record<Kind, readonly (readonly [string, FieldType])[]>>;
 
-const ownRoom = createRoom();
+/** Where payloads are written, one after the other: the bytes of one are gone with the next, and most are as long as the one before. */
+export interface Room { payload: Uint8Array }
+export const createRoom = (): Room => ({ payload: new Uint8Array(0) });
 
 /** The payload of an event. The bytes are gone when the room is used again. */
-export function encodeEvent(event: Event, room: Room = ownRoom): Uint8Array {
+export function encodeEvent(event: Event, room = createRoom()): Uint8Array {
   const fields = fieldsOf[event.kind];
   const values = new Array<unknown>(fields.length);
   for (let index = 0; index < fields.length; index++) {
@@ -29,8 +30,13 @@ export function encodeEvent(event: Event, room: Room = ownRoom): Uint8Array {
     values[index] = (event as unknown as Record<string, unknown>)[name];
     if (!checks[type](values[index])) throw new Error(`${event.kind}.${name} is not ${type}: ${String(values[index])}`);
   }
-  const payload = pack(room, values);
-  if (payload.length > MAX_PAYLOAD_BYTES) throw new Error(`the payload of ${event.kind} has ${payload.length} bytes; split it`);
+  // In this mode msgpackr makes no view of its buffer, and says where in it the value is.
+  const packed = packr.pack(values, REUSE_BUFFER_MODE | RESET_BUFFER_MODE) as unknown as Uint8Array & { readonly start: number; readonly end: number };
+  const { start, end } = packed, length = end - start;
+  if (length > MAX_PAYLOAD_BYTES) throw new Error(`the payload of ${event.kind} has ${length} bytes; split it`);
+  if (room.payload.length !== length) room.payload = new Uint8Array(length);
+  const { payload } = room;
+  for (let index = 0; index < length; index++) payload[index] = packed[start + index]!;
   return payload;
 }
 
@@ -66,7 +72,7 @@ const checks: Readonly<Record<FieldType, (value: unknown) => boolean>> = {
 
 /** Any plain value as MessagePack; what is not plain is our mistake. */
 export function packPlain(value: unknown): Uint8Array {
-  const bytes = pack(createRoom(), value);
+  const bytes = packr.pack(value);
   walk(bytes, 'what we packed');
   return bytes;
 }
@@ -77,7 +83,7 @@ export function unpackPlain(bytes: Uint8Array, maximumBytes: number, where: stri
   walk(bytes, where);
   try {
     // From a plain array come plain arrays, and no Buffers.
-    return unpackr.unpack(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)) as Plain;
+    return packr.unpack(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)) as Plain;
   } catch (error) {
     throw corrupt(where, error instanceof Error ? error.message : String(error));
   }

@@ -1,8 +1,7 @@
 // Event rows on their way into the table: they wait for each other, because one INSERT of many rows costs half of as many INSERTs, and what
 // repeats in them is text of the statement instead of a bound value. Called by `store.ts`, which begins and ends the transactions.
-import { DIGEST_BYTES, putDigest, type Chain } from './codec.ts';
+import { createRoom, DIGEST_BYTES, putDigest, type Chain, type Room } from './codec.ts';
 import { classOf, kinds, MAX_VCPUS, type Kind, type Level, type Stamp } from './events.ts';
-import { createRoom, type Room } from './pack.ts';
 
 /** A prepared INSERT. */
 export interface Insert { run(...values: readonly unknown[]): { readonly lastInsertRowid: number | bigint } }
