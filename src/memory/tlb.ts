@@ -57,6 +57,9 @@ const EMPTY = 0xffffffff;
 const CONTEXTS = 8;
 /** Entries that are kept of a context that is left; one with more begins with none when it comes back. */
 const KEPT_ENTRIES = 1024;
+/** Returns to a context after which it begins with none, and gets those that it still needs one by one: the others are not carried along for
+ * ever. A hypervisor that has done much, and now enters its guest again and again, needs a tenth of what it has. */
+const RETURNS = 256;
 /** Words of a kept entry: its place, and the three words of it. */
 const KEPT_WORDS = 4;
 /** Stores into tables after which everything starts anew with the next context: some of the tables may have become data. */
@@ -70,6 +73,7 @@ interface Slot {
   isValid: boolean;
   readonly entries: Uint32Array;
   count: number;
+  returns: number;
   readonly regions: RegionCache;
   readonly nested: RegionCache;
   readonly fetchLow: Int32Array;
@@ -78,7 +82,7 @@ interface Slot {
 }
 const KEY_WORDS = 32;
 const createSlot = (): Slot => ({
-  key: new Uint32Array(KEY_WORDS), isKeyed: true, isValid: false, entries: new Uint32Array(KEPT_ENTRIES * KEPT_WORDS), count: 0, regions: createRegionCache(), nested: createRegionCache(),
+  key: new Uint32Array(KEY_WORDS), isKeyed: true, isValid: false, entries: new Uint32Array(KEPT_ENTRIES * KEPT_WORDS), count: 0, returns: 0, regions: createRegionCache(), nested: createRegionCache(),
   fetchLow: new Int32Array(FETCHES).fill(-1), fetchHigh: new Int32Array(FETCHES), fetchPage: new Int32Array(FETCHES),
 });
 
@@ -252,8 +256,10 @@ export function createTlb(ram: Ram): Tlb {
     const left = active;
     left.isValid = left.isKeyed;
     let found = key === undefined ? undefined : slots.find((slot) => hasKey(slot, key));
-    if (found !== undefined) active = found;
-    else {
+    if (found !== undefined) {
+      active = found;
+      if (++found.returns % RETURNS === 0) found.count = 0;
+    } else {
       if (slots.length < CONTEXTS) slots.push(createSlot());
       found = slots.find((slot) => !slot.isValid);
       if (found === undefined) {
