@@ -5,7 +5,7 @@
 //   flagCarries  i32: bit 31 CF, bit 30 the carry into the top bit (OF = bit 31 xor bit 30), bit 3 AF,
 //                bits 15:8 are xored into the parity byte, bit 0 inverts SF
 //   ZF = (flagResult == 0)   SF = sign(flagResult) xor bit 0   PF = even parity of (byte 0 of flagResult xor bits 15:8)
-import { placeOf } from './state.ts';
+import { placeOf, VCPU_FILE } from './state.ts';
 import type { Cpu } from './state.ts';
 
 export const CF = 1, PF = 4, AF = 0x10, ZF = 0x40, SF = 0x80, TF = 0x100, IF = 0x200, DF = 0x400, OF = 0x800;
@@ -18,18 +18,18 @@ function evenParity(byte: number): boolean {
 }
 
 // Both halves of flagResult apart: event delivery reads and IRET writes the flags without making a bigint.
-const RESULT_WORD = placeOf('flagResult') >> 2, CARRIES_WORD = placeOf('flagCarries') >> 2;
+const RESULT_WORD = placeOf('flagResult') >> 2, CARRIES_WORD = placeOf('flagCarries') >> 2, SYSTEM_WORD = placeOf('rflagsSystem') >> 2;
+
+const arithmetic = (low: number, high: number, carries: number): number =>
+  (carries >>> 31)
+  | (evenParity((low ^ carries >>> 8) & 0xff) ? PF : 0)
+  | ((carries >>> 3 & 1) << 4)
+  | ((low | high) === 0 ? ZF : 0)
+  | (((high >>> 31) ^ (carries & 1)) << 7)
+  | (((carries >>> 31) ^ (carries >>> 30 & 1)) << 11);
 
 /** The six arithmetic flags at their RFLAGS positions. */
-export function arithmeticFlags(cpu: Cpu): number {
-  const low = cpu.u32[RESULT_WORD]!, high = cpu.u32[RESULT_WORD + 1]!, carries = cpu.u32[CARRIES_WORD]!;
-  return (carries >>> 31)
-    | (evenParity((low ^ carries >>> 8) & 0xff) ? PF : 0)
-    | ((carries >>> 3 & 1) << 4)
-    | ((low | high) === 0 ? ZF : 0)
-    | (((high >>> 31) ^ (carries & 1)) << 7)
-    | (((carries >>> 31) ^ (carries >>> 30 & 1)) << 11);
-}
+export const arithmeticFlags = ({ u32 }: Cpu): number => arithmetic(u32[RESULT_WORD]!, u32[RESULT_WORD + 1]!, u32[CARRIES_WORD]!);
 
 /** Stores the six flags in the canonical lazy form: what two vCPUs with equal flags agree on bit for bit. */
 export function setArithmeticFlags(cpu: Cpu, rflags: number): void {
@@ -55,16 +55,10 @@ export const canonicaliseFlags = (cpu: Cpu): void => setArithmeticFlags(cpu, ari
 
 interface LazyFlags { readonly flagResult: bigint; readonly flagCarries: number; readonly rflagsSystem: number }
 
-/** RFLAGS of a state value. */
-export function rflagsOf({ flagResult, flagCarries, rflagsSystem }: LazyFlags): number {
-  const negative = (flagResult >> 63n & 1n) !== 0n;
-  return rflagsSystem | flagCarries >>> 31
-    | (evenParity(Number(flagResult & 0xffn) ^ flagCarries >>> 8 & 0xff) ? PF : 0)
-    | (flagCarries >>> 3 & 1) << 4
-    | (flagResult === 0n ? ZF : 0)
-    | (negative !== ((flagCarries & 1) !== 0) ? SF : 0)
-    | (flagCarries >>> 31 ^ flagCarries >>> 30 & 1) << 11;
-}
+/** RFLAGS of a state value, whose words begin with the vCPU file's. */
+export const rflagsOf = ({ words }: { readonly words: Readonly<Uint32Array> }): number =>
+  words[SYSTEM_WORD - FILE]! | arithmetic(words[RESULT_WORD - FILE]!, words[RESULT_WORD - FILE + 1]!, words[CARRIES_WORD - FILE]!);
+const FILE = VCPU_FILE >> 2;
 
 /** The fields that stand for RFLAGS, canonical. */
 export function flagFields(rflags: number): LazyFlags {

@@ -68,11 +68,10 @@ class State {
   readonly slab: Slab;
   readonly number: number;
   readonly base: number;
-  constructor() {
-    if (slab.used === VALUES_PER_SLAB) slab = newSlab();
+  constructor(slab: Slab, number: number, base: number) {
     this.slab = slab;
-    this.number = slab.used++;
-    this.base = this.number * LENGTH;
+    this.number = number;
+    this.base = base;
   }
   get nestedControl(): Uint8Array {
     return this.slab.u8.subarray(this.base + NESTED, this.base + NESTED + NESTED_LENGTH);
@@ -89,7 +88,7 @@ class State {
     return bytes[number] ??= u8.subarray(base, base + LENGTH);
   }
   copy(): State {
-    const next = new State();
+    const next = newState();
     next.bytes.set(this.bytes);
     return next;
   }
@@ -114,6 +113,12 @@ class State {
     }
     return next as unknown as VcpuState;
   }
+}
+
+function newState(): State {
+  if (slab.used === VALUES_PER_SLAB) slab = newSlab();
+  const number = slab.used++;
+  return new State(slab, number, number * LENGTH);
 }
 
 for (const [name, { offset, type }] of Object.entries(fieldPlaces)) {
@@ -161,23 +166,15 @@ export function resetVcpu(): VcpuState {
 }
 
 /** The active vCPU file as a value. */
-export function captureVcpu(cpu: Cpu): VcpuState {
-  const state = new State();
-  state.bytes.set(fileOf(cpu));
-  return state as unknown as VcpuState;
+export const captureVcpu = (cpu: Cpu): VcpuState => borrowVcpu(cpu).with({});
+
+/** The active vCPU file itself, for whoever reads it as a value and is done before anything writes to it: nothing is copied. */
+export function borrowVcpu({ u8, u32, u64 }: Cpu): VcpuState {
+  const bytes = u8.subarray(VCPU_FILE, VCPU_FILE + LENGTH), words = u32.subarray(VCPU_FILE >> 2, VCPU_FILE + LENGTH >> 2);
+  return new State({ u8, u32, u64, bytes: [bytes], words: [words], used: 1 }, 0, VCPU_FILE) as unknown as VcpuState;
 }
 
-/** Writes a value back to the active vCPU file. */
-export function applyVcpu(cpu: Cpu, state: VcpuState): void {
-  fileOf(cpu).set((state as unknown as State).bytes);
+/** Writes a value back to the active vCPU file, which is `file`. */
+export function applyVcpu(file: VcpuState, state: VcpuState): void {
+  (file as unknown as State).bytes.set((state as unknown as State).bytes);
 }
-
-/** The copied part of the active file; most often it is that of the same vCPU again. */
-function fileOf({ u8 }: Cpu): Uint8Array {
-  if (fileBuffer !== u8.buffer) {
-    fileBuffer = u8.buffer;
-    file = u8.subarray(VCPU_FILE, VCPU_FILE + LENGTH);
-  }
-  return file;
-}
-let fileBuffer: ArrayBufferLike | undefined, file: Uint8Array = new Uint8Array();

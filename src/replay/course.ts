@@ -1,6 +1,7 @@
 // The course of a run: a machine that goes forward and tells, as events, what happens to it. The recorder and the replayer drive the
 // same course, so what one writes down the other meets again, at the same instruction counts.
 import { isKind, type Event, type Input, type Kind, type Plain, type Stamp } from '../../journal/events.ts';
+import { numberOf } from '../cpu/wide.ts';
 import type { BoardStop } from '../board/board.ts';
 import type { VmTransition } from '../kvm/api.ts';
 import { digestOf, type Machine } from './machine.ts';
@@ -107,9 +108,9 @@ function give({ vm, board }: Machine, at: Stamp, input: Input): void {
 
 /** The VM counts per vCPU, the journal for all together; the other vCPUs stand still meanwhile. */
 export function stampOf({ vm }: Machine, { vcpu, icount, level, smm }: VmTransition): Stamp {
-  let total = icount;
-  for (const other of vm.vcpus) if (other.id !== vcpu) total += other.icount;
-  return { vcpu, icount: Number(total), level, smm };
+  let total = numberOf(icount);
+  for (const other of vm.vcpus) if (other.id !== vcpu) total += numberOf(other.icount);
+  return { vcpu, icount: total, level, smm };
 }
 
 /** Words of the VM that the journal has another word for. */

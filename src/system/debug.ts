@@ -1,7 +1,7 @@
 // Debug exceptions: what causes them, what DR6 then says, and which accesses hit a breakpoint (APM Vol. 2, 13.1). The run loop asks the
 // matching helpers; event delivery records the causes. Whether a trap is due, and when, is the run loop's to decide.
 import { CR4, cr4Of, DR6, DR7 } from '../cpu/controls.ts';
-import type { Cpu } from '../cpu/state.ts';
+import { placeOf, type Cpu } from '../cpu/state.ts';
 import type { Machine } from './machine.ts';
 
 /** DebugCtl bits that a #DB clears (APM Vol. 2, 13.1.1.6). */
@@ -10,6 +10,7 @@ export const DEBUGCTL = { LBR: 1n, BTF: 2n } as const;
 /** Bits of DR6 that read as 1 until their cause happens. */
 const ACTIVE_LOW = BigInt(DR6.BLD | DR6.RTM);
 const BREAKPOINTS = 0xfn;
+const DR7_WORD = placeOf('dr7') >> 2, ENABLES = 0xff;
 
 /** A #DB is about to be delivered: DR6 takes `causes` (in DR6's layout; BLD and RTM set mean "happened"), general detect goes off so that
  * the handler may use the debug registers, and branch recording stops. */
@@ -32,7 +33,8 @@ const isEnabled = (dr7: number, index: number): boolean => (dr7 >>> (2 * index) 
 
 /** Which conditions some enabled breakpoint waits for: a bit per `BreakOn` value. 0: nothing needs watching. */
 export function watchedConditions(cpu: Cpu): number {
-  const dr7 = Number(cpu.dr7 & 0xffffffffn);
+  const dr7 = cpu.u32[DR7_WORD]!;
+  if ((dr7 & ENABLES) === 0) return 0;
   let conditions = 0;
   for (let index = 0; index < 4; index++) if (isEnabled(dr7, index)) conditions |= 1 << conditionOf(dr7, index);
   return (cr4Of(cpu) & CR4.DE) !== 0 ? conditions : conditions & ~(1 << BreakOn.port);
@@ -43,7 +45,7 @@ const addressOf = (cpu: Cpu, index: number): bigint => index === 0 ? cpu.dr0 : i
 /** DR6 bits of the enabled breakpoints of these conditions that touch `length` bytes at `address`. The low bits of a breakpoint's address
  * that its length covers are ignored (APM Vol. 2, 13.1.2.2). */
 function matching(cpu: Cpu, conditions: number, address: bigint, length: number): number {
-  const dr7 = Number(cpu.dr7 & 0xffffffffn);
+  const dr7 = cpu.u32[DR7_WORD]!;
   let hits = 0;
   for (let index = 0; index < 4; index++) {
     if (!isEnabled(dr7, index) || (conditions >>> conditionOf(dr7, index) & 1) === 0) continue;

@@ -2,7 +2,7 @@
 // exceptions that come first. `vm/run.ts` asks before it executes a system instruction and gets the exit; ports, event delivery and task
 // switches ask in their midst, and the answer is a `GuestExit` that is thrown before anything is committed.
 import type { Instruction } from '../isa/instruction.ts';
-import { CR0, CR4, cr4Of, is64Bit, isLongMode, isProtected, isVirtual8086 } from '../cpu/controls.ts';
+import { CR0, CR4, cr4Of, EFER, eferOf, is64Bit, isLongMode, isProtected, isVirtual8086 } from '../cpu/controls.ts';
 import { OF, rflags } from '../cpu/flags.ts';
 import { placeOf, type Cpu } from '../cpu/state.ts';
 import type { Vmexit } from '../transitions/svm/exit.ts';
@@ -45,10 +45,10 @@ const extendedControl: Guard = ({ cpu }) => {
   requirePrivilege0(cpu);
 };
 /** SVM instructions exist with EFER.SVME in protected mode, at level 0 (APM Vol. 2, 15.4). */
-export const requireSvm: Guard = ({ cpu }) => {
-  if ((cpu.efer & 0x1000n) === 0n) throw invalidOpcode();
-  protectedMode({ cpu } as Machine);
-  requirePrivilege0(cpu);
+export const requireSvm: Guard = (machine) => {
+  if ((eferOf(machine.cpu) & EFER.SVME) === 0) throw invalidOpcode();
+  protectedMode(machine);
+  requirePrivilege0(machine.cpu);
 };
 
 // ── Instructions ──

@@ -4,20 +4,22 @@ import type { Instruction } from '../isa/instruction.ts';
 import { isProtected, isVirtual8086 } from '../cpu/controls.ts';
 import { Done } from '../cpu/engine.ts';
 import { PAGE_SIZE } from '../memory/addresses.ts';
-import type { FieldName } from '../cpu/state.ts';
+import { placeOfGeneral, type FieldName } from '../cpu/state.ts';
 import { attributesFromVmcb, attributesToVmcb, loadSaveFields, loadSaveSegments, SAVE, Save } from '../transitions/svm/vmcb.ts';
 import { hypercall } from './hypercall.ts';
 import { requireSvm } from './intercepts.ts';
 import { EmulationFailure, type Machine } from './machine.ts';
 import { hasVirtualSaveLoad, isGuest, setGlobalInterruptFlag } from './nested.ts';
-import { canonicalBase, generalProtection, invalidOpcode, readRegister, retire } from './operand.ts';
+import { canonicalBase, generalProtection, invalidOpcode, retire } from './operand.ts';
 import { requirePrivilege0 } from './segment-load.ts';
 
+const RAX = placeOfGeneral(0) >> 2;
 /** rAX, which names a VMCB: #GP(0) when it is no page or lies above the physical address limit. */
 function addressOf({ cpu, capability }: Machine, instruction: Instruction): number {
-  const address = readRegister(cpu, 0, instruction.addressSize);
-  if (address % BigInt(PAGE_SIZE) !== 0n || address >> BigInt(capability.number('physical-address-bits')) !== 0n) throw generalProtection();
-  return Number(address);
+  const { u32 } = cpu, { addressSize } = instruction;
+  const low = addressSize === 16 ? u32[RAX]! & 0xffff : u32[RAX]!, high = addressSize === 64 ? u32[RAX + 1]! : 0;
+  if (low % PAGE_SIZE !== 0 || high >= 2 ** (capability.number('physical-address-bits') - 32)) throw generalProtection();
+  return high * 2 ** 32 + low;
 }
 
 /** The VMCB that VMRUN enters. */

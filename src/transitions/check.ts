@@ -38,3 +38,13 @@ function evaluateHeard<Subject>(check: Check<Subject>, subject: Subject, capabil
   capability.onAsk = heard;
   return { id: check.id, passed, asked };
 }
+
+let lastResults: readonly CheckResult[] = [], lastHolds = true;
+/** Whether none failed. Whoever evaluates the same again gives the same list. */
+export function allHold(results: readonly CheckResult[]): boolean {
+  if (results !== lastResults) {
+    lastResults = results;
+    lastHolds = results.every(({ passed }) => passed);
+  }
+  return lastHolds;
+}

@@ -4,8 +4,19 @@ import type { VcpuState } from '../cpu/vcpu-state.ts';
 import type { Capabilities } from '../model/capabilities.ts';
 import type { CheckResult } from './check.ts';
 
+/** A function of an array that gives the same view again for the same array: a view is dear, and transitions use the same room again and again. */
+export function viewing<Whole extends object, View>(viewOf: (whole: Whole) => View): (whole: Whole) => View {
+  let last: Whole | undefined, view: View;
+  return (whole) => {
+    if (whole !== last) {
+      last = whole;
+      view = viewOf(whole);
+    }
+    return view;
+  };
+}
 /** Bytes of memory as words of the host's order, which is the guest's. */
-export const wordsIn = (bytes: Uint8Array): Uint32Array => new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
+export const wordsIn = viewing((bytes: Uint8Array) => new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2));
 
 /** Guest-physical reads, as the guest would make them. `undefined` where there is no memory. */
 export interface ReadonlyMemory {

@@ -7,6 +7,7 @@ import { Done, Stop, type Engine, type Services, type SystemStep } from '../cpu/
 import { IOPL, RF, TF, VM } from '../cpu/flags.ts';
 import { Activity, Pending, placeOf, placeOfArea, placeOfGeneral, RAM, VCPU_FILE, type Cpu } from '../cpu/state.ts';
 import { placeOfMsr } from '../cpu/msrs.ts';
+import { wideOf } from '../cpu/wide.ts';
 import { decode } from '../isa/decode.ts';
 import type { Instruction } from '../isa/instruction.ts';
 import { PAGE_SIZE } from '../memory/addresses.ts';
@@ -167,8 +168,9 @@ export function createRunner(parts: RunnerParts): Runner {
     u32[ICOUNT] = low;
     if (low > 0xffffffff) u32[ICOUNT + 1]!++;
   }
-  const icount = (): bigint => cpu.icount + BigInt(entered - u32[BUDGET]!);
-  const now = (): number => u32[ICOUNT + 1]! * 2 ** 32 + u32[ICOUNT]! + (entered - u32[BUDGET]!) + clockBase;
+  const icount = (): bigint => wideOf(retired());
+  const retired = (): number => u32[ICOUNT + 1]! * 2 ** 32 + u32[ICOUNT]! + (entered - u32[BUDGET]!);
+  const now = (): number => retired() + clockBase;
 
   const paging = createPaging({
     cpu, ram, tlb, capability, readPhysical32: access.memory.readPhysical32, isA20Closed: parts.isA20Closed,
@@ -181,10 +183,14 @@ export function createRunner(parts: RunnerParts): Runner {
   function armBreakpoints(): void {
     const conditions = watchedConditions(cpu);
     armedExecute = (conditions & 1 << BreakOn.execute) !== 0;
+    if (conditions === 0) return watch(NO_PAGES);
     const pages: { low: number; high: number }[] = [];
     if ((conditions & (1 << BreakOn.write | 1 << BreakOn.readOrWrite)) !== 0) {
       for (const address of [cpu.dr0, cpu.dr1, cpu.dr2, cpu.dr3]) pages.push({ low: Number(address & 0xfffff000n), high: Number(address >> 32n) });
     }
+    watch(pages);
+  }
+  function watch(pages: Parameters<Tlb['setWatched']>[0]): void {
     tlb.setWatched(pages);
     access.setWatching(pages.length > 0);
   }
@@ -826,4 +832,5 @@ export function createRunner(parts: RunnerParts): Runner {
   };
 }
 
+const NO_PAGES: Parameters<Tlb['setWatched']>[0] = [];
 const INTR: VcpuExit = { reason: 'Intr' }, HLT: VcpuExit = { reason: 'Hlt' }, SHUTDOWN: VcpuExit = { reason: 'Shutdown' };

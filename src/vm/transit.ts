@@ -1,16 +1,14 @@
 // World switches: calls a pure handler with the active vCPU as a value and read-only memory, then applies what it says: the new state, the
 // stores. Called by `run.ts` for VMRUN, #VMEXIT, SMI, RSM, INIT and shutdown; what a handler decides is its own.
 import { placeOf, type Cpu } from '../cpu/state.ts';
-import { applyVcpu, captureVcpu, lendStates } from '../cpu/vcpu-state.ts';
+import { applyVcpu, borrowVcpu, lendStates } from '../cpu/vcpu-state.ts';
 import { PAGE_SIZE } from '../memory/addresses.ts';
 import { hostOfPage, NORMAL_SPACE, pageOfEntry, READ_ONLY_FRAME, SMM_SPACE, withoutA20, type FrameEntry, type Ram } from '../memory/ram.ts';
 import type { Capabilities } from '../model/capabilities.ts';
 import type { CheckResult } from '../transitions/check.ts';
-import type { Context, Handler, ReadonlyMemory, TransitionOutcome } from '../transitions/outcome.ts';
+import type { Context, Handler, MemoryWrite, ReadonlyMemory, TransitionOutcome } from '../transitions/outcome.ts';
 
 const GUEST_MODE = placeOf('guestMode') >> 2, SMM = placeOf('smm') >> 2;
-/** Room for the memory that one transition copies. */
-const COPIES_SIZE = 0x10000;
 
 export interface Transition {
   readonly kind: string;
@@ -41,22 +39,29 @@ export type TransitResult = Pick<TransitionOutcome, 'fault' | 'stop' | 'inject'>
 export type Transit = <Event>(kind: string, handler: Handler<Event>, event: Event) => TransitResult;
 
 export function createTransit({ cpu, ram, capability, masksA20, storePhysical, onSwitch, onTransition }: TransitParts): Transit {
-  const { u8, u32 } = cpu;
+  const { u8, u32 } = cpu, file = borrowVcpu(cpu);
   const context: Context = {
     capability, memory: readonlyMemory(ram.entryOfFrame),
     outside: readonlyMemory((frame) => ram.entryIn(NORMAL_SPACE, masksA20() ? withoutA20(frame) : frame)),
   };
 
-  /** Copies of memory that a transition asked for, and how much of the room is in use; it is used again after each. */
-  const copies = new ArrayBuffer(COPIES_SIZE);
+  /** Copies of memory that a transition asked for: their room is used again by the next, which mostly asks for the same lengths. */
+  const copies: Uint8Array[] = [];
   let copied = 0;
   function newCopy(length: number): Uint8Array {
-    if (copied + length > COPIES_SIZE) return new Uint8Array(length);
-    const bytes = new Uint8Array(copies, copied, length);
-    copied += length + 7 & ~7;
-    return bytes;
+    const place = copied++, known = copies[place];
+    return known?.length === length ? known : copies[place] = new Uint8Array(new ArrayBuffer(length + 7 & ~7), 0, length);
   }
 
+  // A view is dearer than the copy, and mostly it is the same part of memory again.
+  let partHost = 0, part = u8.subarray(0, 0);
+  function memoryAt(host: number, length: number): Uint8Array {
+    if (host !== partHost || length !== part.length) {
+      partHost = host;
+      part = u8.subarray(host, host + length);
+    }
+    return part;
+  }
   /** A copy of guest-physical memory, or undefined where a part of it is not RAM. */
   function readonlyMemory(entryOf: (frame: number) => FrameEntry): ReadonlyMemory {
     function readBytes(physical: number, length: number): Uint8Array | undefined {
@@ -65,8 +70,7 @@ export function createTransit({ cpu, ram, capability, masksA20, storePhysical, o
         const offset = (physical + at) % PAGE_SIZE, part = Math.min(PAGE_SIZE - offset, length - at);
         const entry = entryOf(Math.floor((physical + at) / PAGE_SIZE));
         if (entry === 0) return undefined;
-        const host = hostOfPage(pageOfEntry(entry)) + offset;
-        bytes.set(u8.subarray(host, host + part), at);
+        bytes.set(memoryAt(hostOfPage(pageOfEntry(entry)) + offset, part), at);
         at += part;
       }
       return bytes;
@@ -74,17 +78,21 @@ export function createTransit({ cpu, ram, capability, masksA20, storePhysical, o
     const viewOf = (bytes: Uint8Array | undefined): DataView | undefined => bytes === undefined ? undefined : new DataView(bytes.buffer, bytes.byteOffset);
     return {
       readBytes,
-      read32: (physical) => viewOf(readBytes(physical, 4))?.getUint32(0, true),
+      read32(physical) {
+        if (physical % 4 !== 0) return viewOf(readBytes(physical, 4))?.getUint32(0, true);
+        const entry = entryOf(Math.floor(physical / PAGE_SIZE));
+        return entry === 0 ? undefined : u32[hostOfPage(pageOfEntry(entry)) + physical % PAGE_SIZE >>> 2];
+      },
       read64: (physical) => viewOf(readBytes(physical, 8))?.getBigUint64(0, true),
     };
   }
 
   /** Nothing is stored where no RAM is. */
-  function storeBytes(physical: number, bytes: Uint8Array, smram: boolean): void {
+  function storeBytes({ physical, bytes, smram }: MemoryWrite): void {
     for (let at = 0; at < bytes.length;) {
       const offset = (physical + at) % PAGE_SIZE, part = Math.min(PAGE_SIZE - offset, bytes.length - at), frame = Math.floor((physical + at) / PAGE_SIZE);
-      const entry = smram ? ram.entryIn(SMM_SPACE, frame) : ram.entryOfFrame(frame);
-      if (entry !== 0 && entry < READ_ONLY_FRAME) storePhysical(pageOfEntry(entry), offset, bytes.subarray(at, at + part));
+      const entry = smram === true ? ram.entryIn(SMM_SPACE, frame) : ram.entryOfFrame(frame);
+      if (entry !== 0 && entry < READ_ONLY_FRAME) storePhysical(pageOfEntry(entry), offset, part === bytes.length ? bytes : bytes.subarray(at, at + part));
       at += part;
     }
   }
@@ -102,10 +110,10 @@ export function createTransit({ cpu, ram, capability, masksA20, storePhysical, o
   return (kind, handler, event) => {
     const level = u32[GUEST_MODE] === 0 ? 1 : 2, smm = u32[SMM] !== 0;
     const { checks, detail, fault, stop, inject } = lendStates(() => {
-      const before = captureVcpu(cpu), outcome = handler(before, event, context);
-      for (const { physical, bytes, smram } of outcome.writes) storeBytes(physical, bytes, smram === true);
-      if (outcome.after !== before) {
-        applyVcpu(cpu, outcome.after);
+      const outcome = handler(file, event, context);
+      for (const write of outcome.writes) storeBytes(write);
+      if (outcome.after !== file) {
+        applyVcpu(file, outcome.after);
         onSwitch();
       }
       return outcome;

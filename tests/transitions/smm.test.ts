@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { CR0, CR4, EFER } from '../../src/cpu/controls.ts';
 import { flagFields, rflagsOf, setRflags, rflags, VM } from '../../src/cpu/flags.ts';
 import { Activity, Attribute, bindCpu, Smm, VCPU_FILE, VCPU_FILE_SIZE } from '../../src/cpu/state.ts';
-import { applyVcpu, captureVcpu, resetVcpu, type VcpuState } from '../../src/cpu/vcpu-state.ts';
+import { applyVcpu, borrowVcpu, captureVcpu, resetVcpu, type VcpuState } from '../../src/cpu/vcpu-state.ts';
 import { createCapabilities } from '../../src/model/capabilities.ts';
 import { controlChecks } from '../../src/transitions/controls.ts';
 import type { Context, ReadonlyMemory, TransitionOutcome } from '../../src/transitions/outcome.ts';
@@ -55,7 +55,7 @@ const failed = (outcome: TransitionOutcome): string[] => outcome.checks.filter((
 /** A state as bytes: what two equal ones agree on. */
 function bytesOf(state: VcpuState): Uint8Array {
   const cpu = bindCpu(new ArrayBuffer(VCPU_FILE + VCPU_FILE_SIZE));
-  applyVcpu(cpu, state);
+  applyVcpu(borrowVcpu(cpu), state);
   return cpu.u8.slice(VCPU_FILE);
 }
 const setScalar = (name: Scalar, value: bigint, layout = amd64Layout) => (area: DataView): void => {

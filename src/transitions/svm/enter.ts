@@ -5,12 +5,13 @@ import { flagFields, rflagsOf, VM } from '../../cpu/flags.ts';
 import { Activity, placeOf } from '../../cpu/state.ts';
 import { wordOf, type Draft, type VcpuState } from '../../cpu/vcpu-state.ts';
 import type { Capabilities } from '../../model/capabilities.ts';
-import type { CheckResult } from '../check.ts';
+import { allHold, type CheckResult } from '../check.ts';
 import { wordsIn } from '../outcome.ts';
 import type { Context, ReadonlyMemory, TransitionOutcome } from '../outcome.ts';
 import { checkEntry } from './checks.ts';
 import {
-  Control, CONTROL_SIZE, Event, Exit, exitName, Extension, HOST_WORD, Intercept1, InterruptState, hasShadowStacks, loadBranches, loadGuestOnly, loadShadowStacks, loadWorld, NESTED_WORD, NP_ENABLE,
+  Control, Event, Exit, exitName, Extension, HOST_WORD, Intercept1, InterruptState, hasShadowStacks, loadBranches, loadControl, loadGuestOnly, loadShadowStacks, loadWorld, moveWide, NESTED_WORD,
+  NP_ENABLE,
   SAVE, Save, saveBranches, saveShadowStacks, saveWorld,
   VirtualInterrupt, VMCB_SIZE, word64,
 } from './vmcb.ts';
@@ -22,7 +23,8 @@ export interface Vmrun {
   readonly nextRip: bigint;
 }
 
-const EFER_WORD = wordOf(placeOf('efer')), DR6_WORD = wordOf(placeOf('dr6')), DR7_WORD = wordOf(placeOf('dr7'));
+const EFER_WORD = wordOf(placeOf('efer')), DR6_WORD = wordOf(placeOf('dr6')), DR7_WORD = wordOf(placeOf('dr7')), CR0_WORD = wordOf(placeOf('cr0'));
+const PAT_WORD = wordOf(placeOf('pat')), VMCB_WORD = wordOf(placeOf('vmcbAddress'));
 /** rFLAGS that VMRUN loads: what exists. */
 const FLAGS = 0x3f7fd5;
 const FLAGS_FIXED = 2;
@@ -33,31 +35,35 @@ export function enterGuest(before: VcpuState, { address, nextRip }: Vmrun, { mem
   if (bytes === undefined) return withoutMemory(before, address, capability);
   const vmcb = wordsIn(bytes);
   const checks = checkEntry(vmcb, (before.cr0 & CR0.PG) !== 0, capability);
-  if (checks.some(({ passed }) => !passed)) return refuse(before, address, nextRip, bytes, checks, capability);
+  if (!allHold(checks)) return refuse(before, address, nextRip, bytes, checks, capability);
   const nestedPaging = usesNestedPaging(vmcb, capability);
   const pointers = pagePointers(vmcb, nestedPaging, memory);
   const late = lateChecks(vmcb, pointers, memory, capability);
-  if (late !== NO_CHECKS && late.some(({ passed }) => !passed)) return refuse(before, address, nextRip, bytes, [...checks, ...late], capability);
+  if (late !== NO_CHECKS && !allHold(late)) return refuse(before, address, nextRip, bytes, [...checks, ...late], capability);
 
   const after = before.edit((draft) => {
-    putHostAside(draft, before, nextRip);
+    const { words } = draft;
+    // The host goes on behind VMRUN.
+    draft.rip = nextRip;
+    putHostAside(words, before);
     if (recordsBranches(vmcb, capability)) {
-      saveBranches(draft.words, draft.words, HOST_WORD);
-      loadBranches(vmcb, SAVE >> 2, draft.words);
+      saveBranches(words, words, HOST_WORD);
+      loadBranches(vmcb, SAVE >> 2, words);
     }
-    if (movesShadowStacks(vmcb, SAVE >> 2, draft.words, capability)) {
-      saveShadowStacks(draft.words, draft.words, HOST_WORD);
-      loadShadowStacks(vmcb, SAVE >> 2, draft.words);
+    if (movesShadowStacks(vmcb, SAVE >> 2, words, capability)) {
+      saveShadowStacks(words, words, HOST_WORD);
+      loadShadowStacks(vmcb, SAVE >> 2, words);
     }
-    loadGuest(draft, vmcb, capability);
-    draft.vmcbAddress = BigInt(address);
+    loadGuest(draft, words, vmcb, capability);
+    words[VMCB_WORD] = address;
+    words[VMCB_WORD + 1] = address / 2 ** 32;
     if (pointers !== undefined) [draft.pdpte0, draft.pdpte1, draft.pdpte2, draft.pdpte3] = pointers as [bigint, bigint, bigint, bigint];
-    if (nestedPaging) draft.pat = word64(vmcb, SAVE + Save.pat >> 2);
+    if (nestedPaging) moveWide(vmcb, SAVE + Save.pat >> 2, words, PAT_WORD);
   });
-  const inject = injectionOf(vmcb);
+  const inject = injectionOf(vmcb), { rip } = after;
   return {
-    after, writes: [], checks: late === NO_CHECKS ? checks : [...checks, ...late], flush: 'all', ...(inject === undefined ? {} : { inject }),
-    detail: { vmcb: address, rip: after.rip, nestedPaging, ...(inject === undefined ? {} : { inject: `${inject.type} ${inject.vector}` }) },
+    after, writes: [], checks: late === NO_CHECKS ? checks : [...checks, ...late], flush: 'all', inject,
+    detail: inject === undefined ? { vmcb: address, rip, nestedPaging } : { vmcb: address, rip, nestedPaging, inject: `${inject.type} ${inject.vector}` },
   };
 }
 
@@ -74,19 +80,15 @@ export const recordsBranches = (vmcb: Readonly<Uint32Array>, capability: Capabil
 
 // ── The two worlds ──
 
-function putHostAside(draft: Draft, before: VcpuState, nextRip: bigint): void {
-  const { words } = draft;
+function putHostAside(words: Uint32Array, before: VcpuState): void {
   saveWorld(words, words, HOST_WORD);
-  words[HOST_WORD + (Save.rip >> 2)] = Number(nextRip & 0xffffffffn);
-  words[HOST_WORD + (Save.rip >> 2) + 1] = Number(nextRip >> 32n);
   words[HOST_WORD + (Save.rflags >> 2)] = rflagsOf(before);
-  words[HOST_WORD + (Save.pat >> 2)] = Number(before.pat & 0xffffffffn);
-  words[HOST_WORD + (Save.pat >> 2) + 1] = Number(before.pat >> 32n);
+  moveWide(words, PAT_WORD, words, HOST_WORD + (Save.pat >> 2));
 }
 
-function loadGuest(draft: Draft, vmcb: Uint32Array, capability: Capabilities): void {
-  const { words } = draft, save = SAVE >> 2;
-  words.set(vmcb.subarray(0, CONTROL_SIZE >> 2), NESTED_WORD);
+function loadGuest(draft: Draft, words: Uint32Array, vmcb: Uint32Array, capability: Capabilities): void {
+  const save = SAVE >> 2;
+  loadControl(vmcb, words);
   loadWorld(vmcb, save, words);
   loadGuestOnly(vmcb, save, words);
   const rflags = vmcb[save + (Save.rflags >> 2)]! & FLAGS | FLAGS_FIXED;
@@ -94,15 +96,16 @@ function loadGuest(draft: Draft, vmcb: Uint32Array, capability: Capabilities): v
   draft.flagResult = flagResult;
   draft.flagCarries = flagCarries;
   draft.rflagsSystem = rflagsSystem;
-  draft.cr0 = (draft.cr0 | CR0.ET) >>> 0;
-  const long = (draft.cr0 & CR0.PG) !== 0 && (words[EFER_WORD]! & EFER.LME) !== 0;
+  const cr0 = words[CR0_WORD]! | CR0.ET;
+  words[CR0_WORD] = cr0;
+  const long = (cr0 & CR0.PG) !== 0 && (words[EFER_WORD]! & EFER.LME) !== 0;
   words[EFER_WORD] = words[EFER_WORD]! & ~EFER.LMA | (long ? EFER.LMA : 0);
   words[DR6_WORD] = words[DR6_WORD]! & 0xe00f | DR6_FIXED;
   words[DR6_WORD + 1] = 0;
   words[DR7_WORD] = words[DR7_WORD]! & DR7_WRITABLE | DR7_FIXED;
   words[DR7_WORD + 1] = 0;
   // "CPL is forced to 0 in real mode and to 3 in virtual-8086 mode" (APM Vol. 2, 15.5.1).
-  draft.cpl = (draft.cr0 & CR0.PE) === 0 ? 0 : (rflags & VM) !== 0 ? 3 : vmcb[save + (Save.cpl >> 2)]! >>> 24 & 3;
+  draft.cpl = (cr0 & CR0.PE) === 0 ? 0 : (rflags & VM) !== 0 ? 3 : vmcb[save + (Save.cpl >> 2)]! >>> 24 & 3;
   draft.gif = 1;
   draft.guestMode = 1;
   draft.activity = Activity.running;
@@ -179,15 +182,17 @@ export function endEvent(vmcb: Uint32Array, capability: Capabilities): void {
   else if (way === 'zeroed') vmcb.fill(0, at, at + 2);
 }
 
-const types = { [Event.external]: 'external', [Event.nmi]: 'nmi', [Event.exception]: 'exception', [Event.software]: 'software' } as const;
+const types: Readonly<Record<number, NonNullable<TransitionOutcome['inject']>['type']>> = { [Event.external]: 'external', [Event.nmi]: 'nmi', [Event.exception]: 'exception', [Event.software]: 'software' };
 
 /** A reserved type, where nobody checks it, injects nothing. */
 function injectionOf(vmcb: Uint32Array): TransitionOutcome['inject'] {
-  const event = vmcb[Control.eventInjection >> 2]!, type = event >>> Event.typeShift & 7;
-  if ((event & Event.valid) === 0 || !(type in types)) return undefined;
+  const event = vmcb[Control.eventInjection >> 2]!;
+  if ((event & Event.valid) === 0) return undefined;
+  const type = event >>> Event.typeShift & 7, name = types[type];
+  if (name === undefined) return undefined;
   const hasError = (event & Event.hasError) !== 0 && type === Event.exception;
   // "If TYPE is 2 (NMI), the VECTOR field is ignored" (APM Vol. 2, 15.20).
   const vector = type === Event.nmi ? NMI : event & Event.vector;
-  return { type: types[type as keyof typeof types], vector, ...(hasError ? { errorCode: vmcb[Control.eventError >> 2]! } : {}) };
+  return { type: name, vector, ...(hasError ? { errorCode: vmcb[Control.eventError >> 2]! } : {}) };
 }
 

@@ -2,14 +2,16 @@
 // every intercept; whether one applies was decided before.
 import { CR0, CR4, DR6, DR7_FIXED, EFER } from '../../cpu/controls.ts';
 import { flagFields, rflagsOf, TF } from '../../cpu/flags.ts';
-import { Activity } from '../../cpu/state.ts';
-import type { VcpuState } from '../../cpu/vcpu-state.ts';
+import { Activity, placeOf } from '../../cpu/state.ts';
+import { wordOf, type VcpuState } from '../../cpu/vcpu-state.ts';
+import { putWide } from '../../cpu/wide.ts';
 import type { Capabilities } from '../../model/capabilities.ts';
-import { wordsIn } from '../outcome.ts';
+import { viewing, wordsIn } from '../outcome.ts';
 import type { Context, TransitionOutcome } from '../outcome.ts';
 import { endEvent, movesShadowStacks, recordsBranches, usesNestedPaging } from './enter.ts';
 import {
-  Control, Event, exitName, HOST_WORD, InterruptState, loadBranches, loadShadowStacks, loadWorld, NESTED_WORD, SAVE, Save, saveBranches, saveGuestOnly, saveShadowStacks, saveWorld, VMCB_SIZE, word64,
+  clearAreas, Control, Event, exitName, HOST_WORD, InterruptState, loadBranches, loadShadowStacks, loadWorld, moveWide, NESTED_WORD, SAVE, Save, saveBranches, saveGuestOnly, saveShadowStacks, saveWorld,
+  VMCB_SIZE,
 } from './vmcb.ts';
 
 export interface Vmexit {
@@ -28,14 +30,17 @@ export interface Vmexit {
 
 /** What a #VMEXIT writes of the control area: V_TPR, V_IRQ and the rest of that word, the interrupt state, exit code and information. */
 const WRITTEN_FROM = Control.interrupt;
+const writtenOf = viewing((bytes: Uint8Array) => bytes.subarray(WRITTEN_FROM));
+const CR0_WORD = wordOf(placeOf('cr0')), CR3_WORD = wordOf(placeOf('cr3')), CR4_WORD = wordOf(placeOf('cr4')), EFER_WORD = wordOf(placeOf('efer'));
+const DR7_WORD = wordOf(placeOf('dr7')), PAT_WORD = wordOf(placeOf('pat')), VMCB_WORD = wordOf(placeOf('vmcbAddress'));
+const SINGLE_STEP = BigInt(DR6.BS);
 
 export function leaveGuest(before: VcpuState, exit: Vmexit, { memory, capability }: Context): TransitionOutcome {
-  const address = Number(before.vmcbAddress), nestedPaging = usesNestedPaging(before.words, capability, NESTED_WORD);
+  const address = before.words[VMCB_WORD]! + before.words[VMCB_WORD + 1]! * 2 ** 32, nestedPaging = usesNestedPaging(before.words, capability, NESTED_WORD);
   const branches = recordsBranches(before.words, capability, NESTED_WORD);
-  const detail = {
-    exit: exitName(exit.code), code: exit.code, vmcb: address, rip: before.rip, info1: exit.info1, info2: exit.info2,
-    ...(exit.event === undefined || exit.event === 0 ? {} : { delivering: exit.event & Event.vector }),
-  };
+  const { code, info1, info2 } = exit, { rip } = before, name = exitName(code);
+  const detail = exit.event === undefined || exit.event === 0 ? { exit: name, code, vmcb: address, rip, info1, info2 }
+    : { exit: name, code, vmcb: address, rip, info1, info2, delivering: exit.event & Event.vector };
   const bytes = memory.readBytes(address, VMCB_SIZE);
   // The VMCB has vanished while the guest ran: there is nowhere to save it to.
   if (bytes === undefined) return { after: before, writes: [], checks: [], stop: 'shutdown', detail };
@@ -50,7 +55,7 @@ export function leaveGuest(before: VcpuState, exit: Vmexit, { memory, capability
   }
   const after = loadHost(before, nestedPaging, branches, movesShadowStacks(before.words, HOST_WORD, before.words, capability));
   const pointers = pagePointers(after, memory.read64);
-  const writes = [{ physical: address + WRITTEN_FROM, bytes: bytes.subarray(WRITTEN_FROM) }];
+  const writes = [{ physical: address + WRITTEN_FROM, bytes: writtenOf(bytes) }];
   if (pointers === undefined) return { after, writes, checks: [], flush: 'all', detail };
   const [pdpte0, pdpte1, pdpte2, pdpte3] = pointers;
   if (pointers.some((pointer) => (pointer & 1n) !== 0n && (pointer & 0x1e6n) !== 0n)) return { after, writes, checks: [], stop: 'shutdown', detail };
@@ -61,25 +66,20 @@ function put(vmcb: Uint32Array, at: number, low: number, high = 0): void {
   vmcb[at >> 2] = low;
   vmcb[(at >> 2) + 1] = high;
 }
-function wide(vmcb: Uint32Array, at: number, value: bigint): void {
-  if (value === 0n) put(vmcb, at, 0);
-  else put(vmcb, at, Number(value & 0xffffffffn), Number(value >> 32n & 0xffffffffn));
-}
-
 function writeGuest(before: VcpuState, exit: Vmexit, vmcb: Uint32Array, capability: Capabilities, nestedPaging: boolean): void {
   const { words } = before, save = SAVE >> 2;
   saveWorld(words, vmcb, save);
   saveGuestOnly(words, vmcb, save);
   put(vmcb, SAVE + Save.rflags, rflagsOf(before));
-  if (nestedPaging) wide(vmcb, SAVE + Save.pat, before.pat);
+  if (nestedPaging) moveWide(words, PAT_WORD, vmcb, SAVE + Save.pat >> 2);
   vmcb[Control.interrupt >> 2] = words[NESTED_WORD + (Control.interrupt >> 2)]!;
   put(vmcb, Control.interruptState, (before.interruptShadow !== 0 ? InterruptState.shadow : 0));
   put(vmcb, Control.exitCode, exit.code, exit.code < 0 ? -1 : 0);
-  wide(vmcb, Control.exitInfo1, exit.info1);
-  wide(vmcb, Control.exitInfo2, exit.info2);
+  putWide(vmcb, Control.exitInfo1 >> 2, exit.info1);
+  putWide(vmcb, Control.exitInfo2 >> 2, exit.info2);
   put(vmcb, Control.exitInterrupt, exit.event ?? 0, exit.eventError ?? 0);
   endEvent(vmcb, capability);
-  wide(vmcb, Control.nextRip, exit.nextRip);
+  putWide(vmcb, Control.nextRip >> 2, exit.nextRip);
   vmcb[Control.instructionLength >> 2] = 0;
 }
 
@@ -92,26 +92,26 @@ function loadHost(before: VcpuState, nestedPaging: boolean, branches: boolean, s
     draft.flagResult = flagResult;
     draft.flagCarries = flagCarries;
     draft.rflagsSystem = rflagsSystem;
-    if (nestedPaging) draft.pat = word64(words, HOST_WORD + (Save.pat >> 2));
+    if (nestedPaging) moveWide(words, HOST_WORD + (Save.pat >> 2), words, PAT_WORD);
     if (branches) loadBranches(words, HOST_WORD, words);
     if (shadowStacks) loadShadowStacks(words, HOST_WORD, words);
-    draft.cr0 = (draft.cr0 | CR0.PE) >>> 0;
-    draft.dr7 = BigInt(DR7_FIXED);
+    words[CR0_WORD]! |= CR0.PE;
+    words[DR7_WORD] = DR7_FIXED;
+    words[DR7_WORD + 1] = 0;
     draft.cpl = 0;
     draft.gif = 0;
     draft.guestMode = 0;
     draft.activity = Activity.running;
     draft.interruptShadow = 0;
     // "Setting host RFLAGS.TF causes a #DB trap after the VMRUN completes on the host side" (APM Vol. 2, 15.5.1).
-    draft.pendingDebug = (rflagsSystem & TF) !== 0 ? BigInt(DR6.BS) : 0n;
+    draft.pendingDebug = (rflagsSystem & TF) !== 0 ? SINGLE_STEP : 0n;
     draft.vmcbAddress = 0n;
-    words.fill(0, NESTED_WORD, NESTED_WORD + 0x100);
-    words.fill(0, HOST_WORD, HOST_WORD + 0x100);
+    clearAreas(words);
   });
 }
 
-function pagePointers(host: VcpuState, read64: (physical: number) => bigint | undefined): readonly bigint[] | undefined {
-  if ((host.cr0 & CR0.PG) === 0 || (host.cr4 & BigInt(CR4.PAE)) === 0n || (host.efer & BigInt(EFER.LMA)) !== 0n) return undefined;
-  const place = Number(host.cr3 & 0xffffffe0n);
+function pagePointers({ words }: VcpuState, read64: (physical: number) => bigint | undefined): readonly bigint[] | undefined {
+  if ((words[CR0_WORD]! & CR0.PG) === 0 || (words[CR4_WORD]! & CR4.PAE) === 0 || (words[EFER_WORD]! & EFER.LMA) !== 0) return undefined;
+  const place = (words[CR3_WORD]! & ~31) >>> 0;
   return [0, 8, 16, 24].map((offset) => read64(place + offset) ?? 0xffffffffffffffffn);
 }

@@ -1,9 +1,10 @@
 // The virtual-machine control block: where every field lies (APM Vol. 2, appendix B), what the bits of the control area mean, and the moves
 // between its state-save area and a vCPU, as one table. VMRUN, #VMEXIT, VMLOAD and VMSAVE read it; nothing here decides anything.
-import { fieldPlaces, placeOfArea, placeOfSegment, SEGMENT_ATTRIBUTES, SEGMENT_BASE, SEGMENT_LIMIT, SEGMENT_SELECTOR, Attribute, segmentRegisters } from '../../cpu/state.ts';
+import { areaPlaces, fieldPlaces, placeOfArea, placeOfSegment, SEGMENT_ATTRIBUTES, SEGMENT_BASE, SEGMENT_LIMIT, SEGMENT_SELECTOR, Attribute, segmentRegisters } from '../../cpu/state.ts';
 import type { FieldName, SegmentRegister } from '../../cpu/state.ts';
 import { placeOfMsr } from '../../cpu/msrs.ts';
 import { wordOf } from '../../cpu/vcpu-state.ts';
+import { viewing } from '../outcome.ts';
 
 /** Offsets in the control area, which begins the VMCB. */
 export const Control = {
@@ -83,26 +84,27 @@ function nameOf(code: number): string {
 
 // ── Moves between a state-save area and a vCPU ──
 
-/** One field: where it lies in a state-save area, and the word of a vCPU state. `wide`: 64 bits there; in the save area all are 64 bits. */
-interface Move { readonly save: number; readonly word: number; readonly wide: boolean }
-interface SegmentMove { readonly save: number; readonly word: number }
+/** A field's words: where one lies in a state-save area, and in a vCPU state. There all fields have 64 bits; in a state -1 stands for the
+ * half that is not there. */
+interface Move { readonly save: number; readonly word: number }
 
-const move = (save: number, name: FieldName): Move => ({ save: save >> 2, word: wordOf(fieldPlaces[name].offset), wide: fieldPlaces[name].type === 'u64' });
-const segment = (name: SegmentRegister): SegmentMove => ({ save: Save[name] >> 2, word: wordOf(placeOfSegment(segmentRegisters.indexOf(name))) });
+const words = (save: number, word: number, wide: boolean): Move[] => [{ save: save >> 2, word }, { save: (save >> 2) + 1, word: wide ? word + 1 : -1 }];
+const move = (save: number, name: FieldName): Move[] => words(save, wordOf(fieldPlaces[name].offset), fieldPlaces[name].type === 'u64');
+const segment = (name: SegmentRegister): Move => ({ save: Save[name] >> 2, word: wordOf(placeOfSegment(segmentRegisters.indexOf(name))) });
 
 /** What VMRUN and #VMEXIT move in both worlds; RFLAGS, CPL and the descriptor tables come beside it. */
 const worldMoves = [
   move(Save.efer, 'efer'), move(Save.cr4, 'cr4'), move(Save.cr3, 'cr3'), move(Save.cr0, 'cr0'), move(Save.rip, 'rip'), move(Save.rsp, 'rsp'), move(Save.rax, 'rax'),
-];
+].flat();
 const worldSegments = (['es', 'cs', 'ss', 'ds'] as const).map(segment);
 /** What only a guest's area holds. */
-const guestMoves = [move(Save.dr7, 'dr7'), move(Save.dr6, 'dr6'), move(Save.cr2, 'cr2')];
+const guestMoves = [move(Save.dr7, 'dr7'), move(Save.dr6, 'dr6'), move(Save.cr2, 'cr2')].flat();
 /** Shadow stacks of the supervisor levels, where the processor has them (APM Vol. 2, 15.5.1 and 18). */
-const shadowMoves = [move(Save.sCet, 'sCet'), move(Save.ssp, 'ssp'), move(Save.interruptSspTable, 'interruptSspTable')];
+const shadowMoves = [move(Save.sCet, 'sCet'), move(Save.ssp, 'ssp'), move(Save.interruptSspTable, 'interruptSspTable')].flat();
 /** DebugCtl and the branch records, which move where LBR virtualization is enabled (APM Vol. 2, 15.23). */
 const branchMoves = [
-  move(Save.debugCtl, 'debugCtl'),
-  ...[Save.branchFrom, Save.branchTo, Save.exceptionFrom, Save.exceptionTo].map((save, index): Move => ({ save: save >> 2, word: wordOf(placeOfMsr('lastBranch', index) << 3), wide: true })),
+  ...move(Save.debugCtl, 'debugCtl'),
+  ...[Save.branchFrom, Save.branchTo, Save.exceptionFrom, Save.exceptionTo].flatMap((save, index) => words(save, wordOf(placeOfMsr('lastBranch', index) << 3), true)),
 ];
 /** What VMLOAD and VMSAVE move. */
 export const loadSaveFields = [
@@ -120,13 +122,21 @@ const NULL_SEGMENT = Attribute.unusable;
 export const attributesFromVmcb = (attributes: number): number => (attributes & Attribute.present) !== 0 ? attributes & 0xfff : attributes & 0xfff | NULL_SEGMENT;
 export const attributesToVmcb = (attributes: number): number => (attributes & NULL_SEGMENT) !== 0 ? attributes & 0xfff & ~Attribute.present : attributes & 0xfff;
 
-function moveIn(moves: readonly Move[], segments: readonly SegmentMove[], area: Uint32Array, at: number, state: Uint32Array): void {
-  for (const { save, word, wide } of moves) {
-    state[word] = area[at + save]!;
-    if (wide) state[word + 1] = area[at + save + 1]!;
+function moveIn(moves: readonly Move[], area: Uint32Array, at: number, state: Uint32Array): void {
+  for (let index = 0; index < moves.length; index++) {
+    const { save, word } = moves[index]!;
+    if (word >= 0) state[word] = area[at + save]!;
   }
-  for (const { save, word } of segments) {
-    const first = area[at + save]!;
+}
+function moveOut(moves: readonly Move[], state: Readonly<Uint32Array>, area: Uint32Array, at: number): void {
+  for (let index = 0; index < moves.length; index++) {
+    const { save, word } = moves[index]!;
+    area[at + save] = word >= 0 ? state[word]! : 0;
+  }
+}
+function segmentsIn(area: Uint32Array, at: number, state: Uint32Array): void {
+  for (let index = 0; index < worldSegments.length; index++) {
+    const { save, word } = worldSegments[index]!, first = area[at + save]!;
     state[word + (SEGMENT_SELECTOR >> 2)] = first & 0xffff;
     state[word + (SEGMENT_ATTRIBUTES >> 2)] = attributesFromVmcb(first >>> 16);
     state[word + (SEGMENT_LIMIT >> 2)] = area[at + save + 1]!;
@@ -134,12 +144,9 @@ function moveIn(moves: readonly Move[], segments: readonly SegmentMove[], area: 
     state[word + (SEGMENT_BASE >> 2) + 1] = area[at + save + 3]!;
   }
 }
-function moveOut(moves: readonly Move[], segments: readonly SegmentMove[], state: Readonly<Uint32Array>, area: Uint32Array, at: number): void {
-  for (const { save, word, wide } of moves) {
-    area[at + save] = state[word]!;
-    area[at + save + 1] = wide ? state[word + 1]! : 0;
-  }
-  for (const { save, word } of segments) {
+function segmentsOut(state: Readonly<Uint32Array>, area: Uint32Array, at: number): void {
+  for (let index = 0; index < worldSegments.length; index++) {
+    const { save, word } = worldSegments[index]!;
     area[at + save] = state[word + (SEGMENT_SELECTOR >> 2)]! & 0xffff | attributesToVmcb(state[word + (SEGMENT_ATTRIBUTES >> 2)]!) << 16;
     area[at + save + 1] = state[word + (SEGMENT_LIMIT >> 2)]!;
     area[at + save + 2] = state[word + (SEGMENT_BASE >> 2)]!;
@@ -162,43 +169,60 @@ function tableOut(save: number, base: number, limit: number, state: Readonly<Uin
 
 /** From a state-save area that begins at word `at` of `area` to the words of a state. RFLAGS and CPL are the caller's. */
 export function loadWorld(area: Uint32Array, at: number, state: Uint32Array): void {
-  moveIn(worldMoves, worldSegments, area, at, state);
+  moveIn(worldMoves, area, at, state);
+  segmentsIn(area, at, state);
   tableIn(Save.gdtr, GDTR_BASE, GDTR_LIMIT, area, at, state);
   tableIn(Save.idtr, IDTR_BASE, IDTR_LIMIT, area, at, state);
 }
 export function loadGuestOnly(area: Uint32Array, at: number, state: Uint32Array): void {
-  moveIn(guestMoves, [], area, at, state);
+  moveIn(guestMoves, area, at, state);
 }
 export function loadShadowStacks(area: Uint32Array, at: number, state: Uint32Array): void {
-  moveIn(shadowMoves, [], area, at, state);
+  moveIn(shadowMoves, area, at, state);
 }
 export function saveShadowStacks(state: Readonly<Uint32Array>, area: Uint32Array, at: number): void {
-  moveOut(shadowMoves, [], state, area, at);
+  moveOut(shadowMoves, state, area, at);
 }
-const isClear = (words: Readonly<Uint32Array>, first: number): boolean => (words[first]! | words[first + 1]!) === 0;
 /** Whether all three are 0 on both sides: then nobody can tell whether they move. */
-export const hasShadowStacks = (area: Readonly<Uint32Array>, at: number, state: Readonly<Uint32Array>): boolean =>
-  shadowMoves.some(({ save, word }) => !isClear(area, at + save) || !isClear(state, word));
+export function hasShadowStacks(area: Readonly<Uint32Array>, at: number, state: Readonly<Uint32Array>): boolean {
+  let any = 0;
+  for (let index = 0; index < shadowMoves.length; index++) any |= area[at + shadowMoves[index]!.save]! | state[shadowMoves[index]!.word]!;
+  return any !== 0;
+}
 export function loadBranches(area: Uint32Array, at: number, state: Uint32Array): void {
-  moveIn(branchMoves, [], area, at, state);
+  moveIn(branchMoves, area, at, state);
 }
 export function saveBranches(state: Readonly<Uint32Array>, area: Uint32Array, at: number): void {
-  moveOut(branchMoves, [], state, area, at);
+  moveOut(branchMoves, state, area, at);
 }
 /** The reverse; RFLAGS is the caller's. */
 export function saveWorld(state: Readonly<Uint32Array>, area: Uint32Array, at: number): void {
-  moveOut(worldMoves, worldSegments, state, area, at);
+  moveOut(worldMoves, state, area, at);
+  segmentsOut(state, area, at);
   tableOut(Save.gdtr, GDTR_BASE, GDTR_LIMIT, state, area, at);
   tableOut(Save.idtr, IDTR_BASE, IDTR_LIMIT, state, area, at);
 }
 export function saveGuestOnly(state: Readonly<Uint32Array>, area: Uint32Array, at: number): void {
-  moveOut(guestMoves, [], state, area, at);
+  moveOut(guestMoves, state, area, at);
   const place = at + (Save.cpl >> 2);
   area[place] = area[place]! & 0x00ffffff | state[CPL]! << 24;
 }
 
-/** Words of the two nested areas in a state. */
+/** Words of the two nested areas in a state, which lie behind each other, and what both have when nothing is in them. */
 export const NESTED_WORD = wordOf(placeOfArea('nestedControl')), HOST_WORD = wordOf(placeOfArea('hostSave'));
+const EMPTY_AREAS = new Uint32Array(areaPlaces.nestedControl.length + areaPlaces.hostSave.length >> 2);
+export function clearAreas(state: Uint32Array): void {
+  state.set(EMPTY_AREAS, NESTED_WORD);
+}
+const controlOf = viewing((vmcb: Uint32Array) => vmcb.subarray(0, CONTROL_SIZE >> 2));
+/** Puts the control area of a VMCB in force. */
+export function loadControl(vmcb: Uint32Array, state: Uint32Array): void {
+  state.set(controlOf(vmcb), NESTED_WORD);
+}
+export function moveWide(from: Readonly<Uint32Array>, source: number, to: Uint32Array, target: number): void {
+  to[target] = from[source]!;
+  to[target + 1] = from[source + 1]!;
+}
 export const word64 = (words: Readonly<Uint32Array>, at: number): bigint => BigInt(words[at + 1]!) << 32n | BigInt(words[at]!);
 /** A field of the control area that is in force, from a state's words. */
 export const controlWord = (words: Readonly<Uint32Array>, offset: number): number => words[NESTED_WORD + (offset >> 2)]!;
