@@ -3,7 +3,7 @@
 // field is checked against the table.
 import { Packr, RESET_BUFFER_MODE, REUSE_BUFFER_MODE } from 'msgpackr';
 import { corrupt } from './error.ts';
-import { classOf, isKind, kinds, type Event, type FieldType, type Kind, type Plain, type Stamp } from './events.ts';
+import { classOf, isKind, kinds, type Event, type FieldType, type FieldTypes, type Kind, type Plain, type Stamp } from './events.ts';
 
 /** Longer payloads are refused, in both directions. */
 export const MAX_PAYLOAD_BYTES = 1 << 20;
@@ -21,9 +21,17 @@ const fieldsOf = Object.fromEntries(Object.entries(kinds).map(([kind, row]) => [
 export interface Room { payload: Uint8Array }
 export const createRoom = (): Room => ({ payload: new Uint8Array(0) });
 
-/** The payload of an event. The bytes are gone when the room is used again. */
+/** The payload of an event; nobody writes to the bytes. They are gone when the room is used again. */
 export function encodeEvent(event: Event, room = createRoom()): Uint8Array {
-  const fields = fieldsOf[event.kind];
+  const fields = fieldsOf[event.kind], { detail } = event as { readonly detail?: Detail };
+  if (detail === undefined || fields.length !== 1) return packEvent(event, fields, room);
+  const last = lastDetails[event.kind];
+  if (last !== undefined && isSame(detail, last)) return last.payload ??= packEvent(event, fields, createRoom());
+  lastDetails[event.kind] = { detail, names: undefined, payload: undefined };
+  return packEvent(event, fields, room);
+}
+
+function packEvent(event: Event, fields: readonly (readonly [string, FieldType])[], room: Room): Uint8Array {
   const values = new Array<unknown>(fields.length);
   for (let index = 0; index < fields.length; index++) {
     const [name, type] = fields[index]!;
@@ -38,6 +46,28 @@ export function encodeEvent(event: Event, room = createRoom()): Uint8Array {
   const { payload } = room;
   for (let index = 0; index < length; index++) payload[index] = packed[start + index]!;
   return payload;
+}
+
+type Detail = FieldTypes['detail'];
+/** The last event of a kind whose only field is a detail. A hypervisor and its guest do the same again and again. */
+interface Last {
+  readonly detail: Detail;
+  /** Its names in their order, and its payload: once there is another like it. */
+  names: readonly string[] | undefined;
+  payload: Uint8Array | undefined;
+}
+const lastDetails: Partial<Record<Kind, Last>> = {};
+
+/** Whether a detail gives the same payload. What is no plain number or text counts as another: it could have changed. */
+function isSame(detail: Detail, last: Last): boolean {
+  for (const name in detail) {
+    const value = detail[name];
+    if (value !== last.detail[name] || typeof value === 'object') return false;
+  }
+  const names = last.names ??= Object.keys(last.detail);
+  let count = 0;
+  for (const name in detail) if (name !== names[count++]) return false;
+  return count === names.length;
 }
 
 /** Reads a payload back. `where` names the row in error messages. Fields that a later engine added at the end are left out. */
@@ -175,19 +205,31 @@ export function link(chain: Chain, at: Stamp, kind: Kind, payload: Uint8Array): 
 }
 
 function mixWord(chain: Chain, word: number): void {
-  let a = Math.imul(chain[0]! ^ word, 0xcc9e2d51 | 0);
-  a = (a << 15) | (a >>> 17);
-  let b = Math.imul((chain[1]! + word) | 0, 0x1b873593) ^ a;
-  b = (b << 13) | (b >>> 19);
-  chain[0] = (Math.imul(a, 5) + b) | 0;
-  chain[1] = (Math.imul(b, 9) + 2 * a) | 0;
+  const a = mixFirst(chain[0]!, word), b = mixSecond(chain[1]!, word, a);
+  chain[0] = nextFirst(a, b);
+  chain[1] = nextSecond(a, b);
 }
+function mixFirst(first: number, word: number): number {
+  const a = Math.imul(first ^ word, 0xcc9e2d51 | 0);
+  return a << 15 | a >>> 17;
+}
+function mixSecond(second: number, word: number, a: number): number {
+  const b = Math.imul(second + word | 0, 0x1b873593) ^ a;
+  return b << 13 | b >>> 19;
+}
+function nextFirst(a: number, b: number): number { return Math.imul(a, 5) + b | 0; }
+function nextSecond(a: number, b: number): number { return Math.imul(b, 9) + 2 * a | 0; }
 
 function mixBytes(chain: Chain, bytes: Uint8Array): void {
-  let index = 0;
+  let index = 0, first = chain[0]!, second = chain[1]!;
   for (; index + 4 <= bytes.length; index += 4) {
-    mixWord(chain, bytes[index]! | (bytes[index + 1]! << 8) | (bytes[index + 2]! << 16) | (bytes[index + 3]! << 24));
+    const word = bytes[index]! | bytes[index + 1]! << 8 | bytes[index + 2]! << 16 | bytes[index + 3]! << 24;
+    const a = mixFirst(first, word), b = mixSecond(second, word, a);
+    first = nextFirst(a, b);
+    second = nextSecond(a, b);
   }
+  chain[0] = first;
+  chain[1] = second;
   let rest = bytes.length << 8;
   for (; index < bytes.length; index++) rest = Math.imul(rest, 0x101) ^ bytes[index]!;
   mixWord(chain, rest);

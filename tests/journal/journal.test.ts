@@ -3,9 +3,9 @@ import Database from 'better-sqlite3';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { decodeEvent, encodeEvent } from '../../journal/codec.ts';
+import { decodeEvent, encodeEvent, packPlain } from '../../journal/codec.ts';
 import { JournalError } from '../../journal/error.ts';
-import type { Event, Recorded } from '../../journal/events.ts';
+import type { Event, EventOf, Recorded } from '../../journal/events.ts';
 import { comparePositions, formatPosition, parsePosition } from '../../journal/position.ts';
 import { decodeState, resolvePages } from '../../journal/snapshots.ts';
 import { addBookmark, createJournal, openJournal } from '../../journal/store.ts';
@@ -174,6 +174,14 @@ describe('a file from a stranger', () => {
 describe('a payload', () => {
   test('is the same after a round trip, for every kind', () => {
     for (const kind of kindNames) expect(decodeEvent(kind, encodeEvent(sampleEvent(kind)), 'here')).toEqual(sampleEvent(kind));
+  });
+
+  test('of an event like the one before is that of the event alone', () => {
+    const details = [
+      { rip: 1n, code: 2 }, { rip: 1n, code: 2 }, { rip: 1n, code: 2 }, { rip: 2n, code: 2 }, { rip: 2, code: 2 }, { rip: 2, code: 2n }, { code: 2n, rip: 2 }, { code: 2n }, {}, {},
+      { code: 2n, rip: 2, more: null }, { code: 2n, rip: 2, more: null }, { list: [1] }, { list: [1] }, { list: [2] }, { text: 'a' }, { text: 'a' }, { text: 'b' },
+    ] as unknown as EventOf<'VmExit'>['detail'][];
+    for (const detail of details) expect(new Uint8Array(encodeEvent({ kind: 'VmExit', detail }))).toEqual(new Uint8Array(packPlain([detail])));
   });
 
   const wrong: readonly (readonly [name: string, kind: string, bytes: number[], message: RegExp])[] = [
