@@ -201,6 +201,8 @@ export function createTlb(ram: Ram): Tlb {
       u32[at] = EMPTY;
       u32[at + 1] = EMPTY;
     }
+    const fetch = low >>> 12 & FETCHES - 1;
+    if (fetchLow[fetch]! >>> 12 === page >>> 12 && fetchHigh[fetch] === (high | 0)) fetchLow[fetch] = -1;
   }
 
   function probeFetch(low: number, high: number, user: boolean): number {

@@ -1,5 +1,6 @@
 // The invariant that everything rests on: whatever an inline TLB holds is what a walk would find now, with A (and D, to write) set already,
-// on a page that needs no closer look. Random accesses, stores into tables, code and changes of RFLAGS.AC, checked against a fresh walker.
+// on a page that needs no closer look; and what it knows of fetches is, too. Random accesses, stores into tables, code and changes of RFLAGS.AC,
+// checked against a fresh walker.
 import { expect, test } from 'vitest';
 import { RAM, TLB, TLB_ENTRIES, TLB_ENTRY_SIZE } from '../../src/cpu/state.ts';
 import { createRam, hostOfPage, pageOfEntry, TRACKED, WRITTEN } from '../../src/memory/ram.ts';
@@ -56,6 +57,14 @@ test.each([2, 4])('with %i levels no entry is ever stale', (levels) => {
         if (write) expect({ step, low, writable: fresh.writable, tracked: flags & TRACKED, written: flags & WRITTEN }).toEqual({ step, low, writable: true, tracked: 0, written: WRITTEN });
       }
     }
+    for (let page = 0; page < 64; page++) {
+      for (const user of [false, true]) {
+        const low = (page >> 4) * span + page % 16 * 4096, known = tlb.probeFetch(low, 0, user);
+        if (known === -1) continue;
+        const code = fresh.walk(low, 0, Reason.quiet | Reason.fetch | (user ? Reason.user : 0));
+        expect({ step, low, user, code, known }).toEqual({ step, low, user, code: -1, known: pageOfEntry(ram.entryOfFrame(fresh.frame)) });
+      }
+    }
   }
 
   let entered = 0;
@@ -66,6 +75,7 @@ test.each([2, 4])('with %i levels no entry is ever stale', (levels) => {
       if (tlb.walker.walk(low, 0, (user ? Reason.user : 0) | (write ? Reason.write : 0)) >= 0) continue;
       tlb.insert(low, 0, pageOfEntry(ram.entryOfFrame(tlb.walker.frame)), false, user, write);
       entered++;
+      if (tlb.walker.walk(low, 0, Reason.fetch | (user ? Reason.user : 0)) < 0) tlb.insertFetch(low, 0, user, pageOfEntry(ram.entryOfFrame(tlb.walker.frame)));
     } else if (choice < 18) {
       // A store into a table, or beside the entries that are used, sometimes across two of them.
       const page = 1 + random(6), index = random(16), offset = index * size, length = random(8) === 0 ? 2 * size : size;
