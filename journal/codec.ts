@@ -245,8 +245,8 @@ export function putDigest(chain: Chain, bytes: Uint8Array): void {
     bytes[index + 4] = chain[1]! >>> (24 - 8 * index);
   }
 }
-export function digestEquals(chain: Chain, bytes: Uint8Array): boolean {
-  const a = (bytes[0]! << 24) | (bytes[1]! << 16) | (bytes[2]! << 8) | bytes[3]!;
-  const b = (bytes[4]! << 24) | (bytes[5]! << 16) | (bytes[6]! << 8) | bytes[7]!;
-  return bytes.length === DIGEST_BYTES && a === chain[0] && b === chain[1];
+/** Whether the digest stands at `from` in the bytes. */
+export function digestEquals(chain: Chain, bytes: Uint8Array, from: number): boolean {
+  const half = (at: number): number => bytes[at]! << 24 | bytes[at + 1]! << 16 | bytes[at + 2]! << 8 | bytes[at + 3]!;
+  return from + DIGEST_BYTES <= bytes.length && half(from) === chain[0] && half(from + 4) === chain[1];
 }

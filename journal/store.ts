@@ -214,9 +214,13 @@ function readerOf(path: string, database: Database.Database): Journal {
   const { header, complete } = readHeader(database, version);
   const upcast = upcastFrom(format.version);
 
-  // A payload or list that is too long is never loaded: the column then reads as NULL.
-  const selectEvents = database.prepare(`SELECT seq, vcpu, icount, level, smm, class, kind,
-    CASE WHEN length(payload) <= ${MAX_PAYLOAD_BYTES} THEN payload END, digest FROM event WHERE seq >= ? ORDER BY seq LIMIT ${READ_BATCH}`).raw();
+  // A payload or list that is too long is never loaded: the column then reads as NULL. Rows come many at a time, as one text, their payloads as
+  // one blob and their digests as another: a JavaScript array and two buffers for each row would cost more than a replay does.
+  const payload = `CASE WHEN typeof(payload) = 'blob' AND length(payload) <= ${MAX_PAYLOAD_BYTES} THEN payload END`;
+  const digest = `CASE WHEN typeof(digest) = 'blob' AND length(digest) = ${DIGEST_BYTES} THEN digest END`;
+  const selectEvents = database.prepare(`SELECT json_group_array(json_array(seq, vcpu, icount, level, smm, substr(class, 1, 64), substr(kind, 1, 64), length(payload), length(digest))),
+    CAST(group_concat(payload, '') AS BLOB), CAST(group_concat(digest, '') AS BLOB)
+    FROM (SELECT seq, vcpu, icount, level, smm, class, kind, ${payload} AS payload, ${digest} AS digest FROM event WHERE seq >= ? ORDER BY seq LIMIT ${READ_BATCH})`).raw();
   const selectDigest = database.prepare('SELECT digest FROM event WHERE seq = ?').pluck();
   const selectSnapshot = database.prepare(`SELECT seq, icount, base, CASE WHEN length(record) <= ${MAX_RECORD_BYTES} THEN record END,
     CASE WHEN length(pages) <= ${MAX_PAGE_LIST_BYTES} THEN pages END FROM snapshot WHERE number = ?`).raw();
@@ -237,9 +241,16 @@ function readerOf(path: string, database: Database.Database): Journal {
     const chain = guarded(path, () => chainBefore(from));
     let seq = from, icount = 0;
     for (;;) {
-      const rows = guarded(path, () => selectEvents.all(seq) as unknown[][]);
+      const [text, payloads, digests] = guarded(path, () => selectEvents.get(seq) as [string, Uint8Array | null, Uint8Array | null]);
+      const rows = JSON.parse(text) as unknown[][];
+      let at = 0, digestAt = 0;
       for (const row of rows) {
-        const event = checkRow(row, seq, icount, chain);
+        const length = row[PAYLOAD_LENGTH], end = at + (typeof length === 'number' ? length : 0);
+        const event = checkRow(row, seq, icount, payloads?.subarray(at, end) ?? NOTHING);
+        link(chain, event.at, event.kind, event.payload);
+        if (row[DIGEST_LENGTH] !== DIGEST_BYTES || !digestEquals(chain, digests!, digestAt)) throw corrupt(`event ${seq}`, 'its digest does not follow from the events before it');
+        at = end;
+        digestAt += DIGEST_BYTES;
         icount = event.at.icount;
         seq++;
         yield event;
@@ -374,9 +385,13 @@ function readHeader(database: Database.Database, version: number): { header: Hea
   return { header: readHeaderRow(row), complete: row.ok === 1 };
 }
 
-/** Checks an event's row against its place, the events before it and the chain. */
-function checkRow(row: readonly unknown[], expectedSeq: number, leastIcount: number, chain: Chain): StoredEvent {
-  const [seq, vcpu, icount, level, smm, eventClass, kind, payload, digest] = row;
+/** Places in a row as it is read; NULL where there is no blob, or one that is too long. */
+const PAYLOAD_LENGTH = 7, DIGEST_LENGTH = 8;
+const NOTHING = new Uint8Array(0);
+
+/** Checks an event's row against its place and the events before it. */
+function checkRow(row: readonly unknown[], expectedSeq: number, leastIcount: number, payload: Uint8Array): StoredEvent {
+  const [seq, vcpu, icount, level, smm, eventClass, kind] = row;
   const where = `event ${expectedSeq}`;
   if (seq !== expectedSeq) throw corrupt(where, `it is missing; the next is ${String(seq)}`);
   if (vcpu !== null && !(isNatural(vcpu) && vcpu < MAX_VCPUS)) throw corrupt(where, 'vcpu is not the number of a vCPU');
@@ -385,11 +400,8 @@ function checkRow(row: readonly unknown[], expectedSeq: number, leastIcount: num
   if (smm !== 0 && smm !== 1) throw corrupt(where, `smm ${String(smm)}`);
   if (typeof kind !== 'string' || !isKind(kind)) throw corrupt(where, `there is no event “${String(kind).slice(0, 40)}”`);
   if (eventClass !== classOf(kind)) throw corrupt(where, `${kind} is not of class ${String(eventClass).slice(0, 40)}`);
-  if (!(payload instanceof Uint8Array)) throw corrupt(where, `the payload is longer than ${MAX_PAYLOAD_BYTES} bytes or not a blob`);
-  const at: Stamp = { vcpu: vcpu as number | null, icount, level: level as Level, smm: smm === 1 };
-  link(chain, at, kind, payload);
-  if (!(digest instanceof Uint8Array) || !digestEquals(chain, digest)) throw corrupt(where, 'its digest does not follow from the events before it');
-  return { seq: expectedSeq, at, kind, payload };
+  if (row[PAYLOAD_LENGTH] !== payload.length) throw corrupt(where, `the payload is longer than ${MAX_PAYLOAD_BYTES} bytes or not a blob`);
+  return { seq: expectedSeq, at: { vcpu: vcpu as number | null, icount, level: level as Level, smm: smm === 1 }, kind, payload };
 }
 
 function readFootprint([capability, text, seq, icount]: unknown[]): FootprintRow {

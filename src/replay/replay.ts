@@ -1,7 +1,7 @@
 // Replays: builds the machine of a journal, feeds the inputs at their positions, and compares everything that happens with what was
 // recorded. The first difference ends it. A recording that was cut is replayed to its last committed event.
 import { Observable } from 'rxjs';
-import { encodeEvent } from '../../journal/codec.ts';
+import { createRoom, encodeEvent } from '../../journal/codec.ts';
 import { classOf, isInput, type Event, type Stamp } from '../../journal/events.ts';
 import { corrupt, JournalError } from '../../journal/error.ts';
 import type { Journal, StoredEvent } from '../../journal/store.ts';
@@ -101,9 +101,18 @@ export function firstSnapshot(journal: Journal): number {
   throw new JournalError('no-such-position', `${journal.path} was cut before its first snapshot: nothing can be replayed. Record the guest again.`);
 }
 
+/** Where our side of a comparison is packed. */
+const room = createRoom();
+
 function matches(row: StoredEvent, at: Stamp, event: Event): boolean {
   return row.kind === event.kind && row.at.icount === at.icount && row.at.vcpu === at.vcpu && row.at.level === at.level && row.at.smm === at.smm
-    && Buffer.compare(row.payload, encodeEvent(event)) === 0;
+    && hasBytes(row.payload, encodeEvent(event, room));
+}
+/** A call of Buffer.compare costs more than most payloads. */
+function hasBytes(left: Uint8Array, right: Uint8Array): boolean {
+  if (left.length !== right.length) return false;
+  for (let index = 0; index < left.length; index++) if (left[index] !== right[index]) return false;
+  return true;
 }
 
 /** The recording ended here because somebody wanted it to. */
@@ -125,8 +134,8 @@ interface Cursor {
   limit(): number;
 }
 
-/** Events that are read ahead at most, while one instruction does not have more. */
-const READ_AHEAD = 1 << 14;
+/** Events that are read ahead at most, while one instruction does not have more: with 16 times as many a replay is 6 % slower, because they grow old. */
+const READ_AHEAD = 1 << 10;
 
 function createCursor(journal: Journal): Cursor {
   const rows = journal.stored()[Symbol.iterator]();
