@@ -18,8 +18,9 @@ export type Stop = (typeof Stop)[keyof typeof Stop];
 
 export interface Engine {
   /** Runs from the vCPU file's state until a stop. `cpu.budget` holds the number of instructions that may retire (at least 1, below 2^31)
-   * and is counted down; each element of a repeated string instruction counts as one. Lazy flags may be in any form afterwards. */
-  run(): Stop;
+   * and is counted down; each element of a repeated string instruction counts as one. Lazy flags may be in any form afterwards. `sameMode`:
+   * nothing that `cpu/mode.ts` reads has changed since the last run. */
+  run(sameMode?: boolean): Stop;
   /** The mapping of code changed for this vCPU (CR3, paging mode, INVLPG, privilege…): forget linear addresses, keep decoded pages. */
   flushAddresses(): void;
   /** RAM bytes that held decoded code were written: drop what was decoded from them. */

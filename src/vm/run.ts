@@ -195,6 +195,9 @@ export function createRunner(parts: RunnerParts): Runner {
     access.setWatching(pages.length > 0);
   }
 
+  /** The vCPU left for a port and is in the mode in which it left. */
+  let isUnmoved = false;
+
   function refresh(): void {
     paging.forget();
     switched();
@@ -207,6 +210,7 @@ export function createRunner(parts: RunnerParts): Runner {
     armBreakpoints();
     repeatAlone = false;
     touched = true;
+    isUnmoved = false;
   }
 
   // ── World switches ──
@@ -489,6 +493,7 @@ export function createRunner(parts: RunnerParts): Runner {
     const port = fixed >= 0 ? fixed : u32[RDX >> 2]! & 0xffff;
     if (irqchip?.hasPort(port) === true) return undefined;
     door.openPort(isInput, port, size, isInput ? 0 : u32[RAX >> 2]!);
+    isUnmoved = true;
     return Done.userspace;
   }
 
@@ -590,6 +595,7 @@ export function createRunner(parts: RunnerParts): Runner {
     u32[ACTIVITY] = Activity.running;
     u32[SHADOW] = 0;
     alone = true;
+    isUnmoved = false;
     const from = cpu.rip;
     if (++fruitless > FRUITLESS_DELIVERIES) return internalError();
     let result: 'delivered' | 'shutdown';
@@ -670,9 +676,11 @@ export function createRunner(parts: RunnerParts): Runner {
   }
 
   function enterEngine(budget: number): Stop {
+    const sameMode = isUnmoved;
+    isUnmoved = false;
     u32[BUDGET] = budget;
     entered = budget;
-    const stop = engine.run();
+    const stop = engine.run(sameMode);
     const used = budget - u32[BUDGET]!;
     u32[BUDGET] = 0;
     entered = 0;

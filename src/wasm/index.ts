@@ -2,7 +2,8 @@
 // Called by `vm/run.ts` through `Engine`. Which tier runs is decided here and can be seen by nobody.
 import { Done, Stop, type Engine, type Services } from '../cpu/engine.ts';
 import { is64Bit, isCanonical } from '../cpu/controls.ts';
-import { isExpandDown, isReadable, isWritable } from '../cpu/segments.ts';
+import type { Mode } from '../cpu/mode.ts';
+import { ES, FS, GS, isExpandDown, isReadable, isWritable } from '../cpu/segments.ts';
 import { Attribute, placeOf, placeOfSegment, SEGMENT_ATTRIBUTES, SEGMENT_LIMIT, type Cpu } from '../cpu/state.ts';
 import type { HasFeature } from '../isa/instruction.ts';
 import { createBlocks, type Page } from './blocks.ts';
@@ -48,7 +49,7 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has, eag
       switch (done) {
         case Done.next: case Done.repeat:
           if (blocks.generation !== generation) return MOVED;
-          if (!blocks.mode.flatData || !blocks.mode.flatCode) setSegmentEnds(cpu);
+          if (!blocks.mode.flatData || !blocks.mode.flatCode) setSegmentEnds(cpu, blocks.mode);
           setCount();
           return done === Done.next ? -1 : record;
         case Done.moved: return eager ? MOVED : goOn();
@@ -72,7 +73,8 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has, eag
     return record;
   }
   function enterMode(): void {
-    if (blocks.enterMode().codeSize !== 64) setSegmentEnds(cpu);
+    const mode = blocks.enterMode();
+    if (mode.codeSize !== 64) setSegmentEnds(cpu, mode);
   }
 
   const handlers = createHandlers(memory, table, core);
@@ -107,8 +109,8 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has, eag
   }
 
   return {
-    run() {
-      enterMode();
+    run(sameMode) {
+      if (sameMode !== true) enterMode();
       for (;;) {
         if (u32[budgetWord] === 0) return Stop.budget;
         const record = blocks.find(look);
@@ -140,10 +142,10 @@ function isTarget(cpu: Cpu): boolean {
   return target <= BigInt(cpu.cs.limit);
 }
 
-/** One more than the last offset that needs no closer look, for reads and for writes of each segment. Runs at every entry outside 64-bit
- * mode, hence on bare words. */
-function setSegmentEnds({ u32 }: Cpu): void {
-  for (let index = 0; index < 6; index++) {
+/** One more than the last offset that needs no closer look, for reads and for writes of each segment that is looked at. Runs at every entry
+ * outside 64-bit mode, hence on bare words. */
+function setSegmentEnds({ u32 }: Cpu, { flatData, flatCode }: Mode): void {
+  for (let index = flatData && flatCode ? FS : ES; index <= GS; index++) {
     const segment = placeOfSegment(index), attributes = u32[(segment + SEGMENT_ATTRIBUTES) >> 2]!, limit = u32[(segment + SEGMENT_LIMIT) >> 2]!;
     const usable = (attributes & (Attribute.unusable | Attribute.present)) === Attribute.present && !isExpandDown(attributes);
     putEnd(u32, Cell.readEnd + 8 * index, limit, usable && isReadable(attributes));

@@ -33,6 +33,17 @@ describe.each(tiers)('in the %s', (tier) => {
     expect(vcpu.getRegs().rax & 0xffn).toBe(5n);
   });
 
+  test('a client may change the mode while an exit is open', () => {
+    // In 16 bits: mov ax,0xf41; hlt. In 32 bits the immediate takes the HLT in.
+    const { vcpu } = realModeGuest(tier, [['ec', 'in al,dx'], ['b8 41 0f f4 90', 'mov eax,0x90f40f41'], ['90', 'nop'], ['f4', 'hlt']]);
+    run(vcpu);
+    const { rip } = vcpu.getRegs();
+    enterProtectedMode(vcpu);
+    set(vcpu, { rip });
+    expect(run(vcpu).reason).toBe('Hlt');
+    expect([vcpu.getRegs().rax, vcpu.icount]).toEqual([0x90f4_0f41n, 4n]);
+  });
+
   test('REP INS asks for one element at a time', () => {
     const { vm, vcpu } = realModeGuest(tier, [['b9 03 00', 'mov cx,3'], ['bf 00 20', 'mov di,0x2000'], ['f3 6c', 'rep insb'], ['f4', 'hlt']]);
     set(vcpu, { rdx: 0x511n });
