@@ -18,7 +18,7 @@ const RAX = placeOfGeneral(0) >> 2;
 function addressOf({ cpu, capability }: Machine, instruction: Instruction): number {
   const { u32 } = cpu, { addressSize } = instruction;
   const low = addressSize === 16 ? u32[RAX]! & 0xffff : u32[RAX]!, high = addressSize === 64 ? u32[RAX + 1]! : 0;
-  if (low % PAGE_SIZE !== 0 || high >= 2 ** (capability.number('physical-address-bits') - 32)) throw generalProtection();
+  if (low % PAGE_SIZE !== 0 || high >>> capability.number('physical-address-bits') - 32 !== 0) throw generalProtection();
   return high * 2 ** 32 + low;
 }
 
