@@ -23,6 +23,9 @@ export interface Engine {
   run(sameMode?: boolean): Stop;
   /** The mapping of code changed for this vCPU (CR3, paging mode, INVLPG, privilege…): forget linear addresses, keep decoded pages. */
   flushAddresses(): void;
+  /** Linear addresses mean something else from now on. `space`: a small number for what; `known`: all that held there when another space was
+   * entered still holds. */
+  enterSpace(space: number, known: boolean): void;
   /** RAM bytes that held decoded code were written: drop what was decoded from them. */
   invalidateCode(ramOffset: number, length: number): void;
   /** Everything decoded is stale (other model, restored snapshot). */

@@ -16,8 +16,10 @@ export interface Tlb {
   /** Of the nested tables alone. */
   readonly nested: Walker;
   /** Another paging context. `key`: the words that it follows from; where they are those of a context that was left a while ago, what was
-   * known of that one comes back. Without a key everything is new. */
-  setContext(context: PagingContext, key?: Readonly<Uint32Array>): void;
+   * known of that one comes back. Without a key everything is new. True: what others derived from the context `number` still holds. */
+  setContext(context: PagingContext, key?: Readonly<Uint32Array>): boolean;
+  /** Of the active context, below `CONTEXTS`. */
+  number(): number;
   /** RFLAGS.AC changed while SMAP is on. */
   setContextOfAc(context: PagingContext): void;
   /** Enters what the walker just found for a page of RAM; `write` when a write was allowed. */
@@ -71,6 +73,8 @@ interface Slot {
   isKeyed: boolean;
   /** Nothing has been dropped since it was left. */
   isValid: boolean;
+  /** Nothing has been dropped since it was entered for the first time. */
+  isKnown: boolean;
   readonly entries: Uint32Array;
   count: number;
   returns: number;
@@ -82,7 +86,7 @@ interface Slot {
 }
 const KEY_WORDS = 32;
 const createSlot = (): Slot => ({
-  key: new Uint32Array(KEY_WORDS), isKeyed: true, isValid: false, entries: new Uint32Array(KEPT_ENTRIES * KEPT_WORDS), count: 0, returns: 0, regions: createRegionCache(), nested: createRegionCache(),
+  key: new Uint32Array(KEY_WORDS), isKeyed: true, isValid: false, isKnown: false, entries: new Uint32Array(KEPT_ENTRIES * KEPT_WORDS), count: 0, returns: 0, regions: createRegionCache(), nested: createRegionCache(),
   fetchLow: new Int32Array(FETCHES).fill(-1), fetchHigh: new Int32Array(FETCHES), fetchPage: new Int32Array(FETCHES),
 });
 
@@ -183,6 +187,7 @@ export function createTlb(ram: Ram): Tlb {
     newGeneration();
     forgetOthers();
     active.count = 0;
+    for (const slot of slots) slot.isKnown = false;
     tableStores = 0;
     walker.drop();
     nested.drop();
@@ -216,16 +221,19 @@ export function createTlb(ram: Ram): Tlb {
     fetchPage[index] = page;
   }
 
-  function setContext(context: PagingContext, key?: Readonly<Uint32Array>): void {
+  function setContext(context: PagingContext, key?: Readonly<Uint32Array>): boolean {
     leave();
     if (tableStores > MOST_TABLE_STORES) dropAll();
     enterSlot(key);
+    const { isKnown } = active;
+    active.isKnown = true;
     walker.resume(context, active.regions, active.nested);
     smap = context.smap;
     isNested = context.nested !== undefined;
     levels = context.levels;
     leafSpan = context.levels > 2 ? 0x200000 : 0x400000;
     entryShift = context.levels > 2 ? 3 : 2;
+    return isKnown;
   }
 
   /** Puts the entries of the active context aside. Those that SMAP lent depend on RFLAGS.AC. */
@@ -249,15 +257,19 @@ export function createTlb(ram: Ram): Tlb {
     borrowed = [];
   }
 
-  const hasKey = (slot: Slot, key: Readonly<Uint32Array>): boolean => {
+  function slotOf(key: Readonly<Uint32Array>): Slot | undefined {
+    for (const slot of slots) if (slot.isValid && hasKey(slot, key)) return slot;
+    return undefined;
+  }
+  function hasKey(slot: Slot, key: Readonly<Uint32Array>): boolean {
     for (let word = 0; word < key.length; word++) if (slot.key[word] !== key[word]) return false;
-    return slot.isValid;
-  };
+    return true;
+  }
 
   function enterSlot(key: Readonly<Uint32Array> | undefined): void {
     const left = active;
     left.isValid = left.isKeyed;
-    let found = key === undefined ? undefined : slots.find((slot) => hasKey(slot, key));
+    let found = key === undefined ? undefined : slotOf(key);
     if (found !== undefined) {
       active = found;
       if (++found.returns % RETURNS === 0) found.count = 0;
@@ -273,6 +285,7 @@ export function createTlb(ram: Ram): Tlb {
       found.regions.low.fill(-1);
       found.nested.low.fill(-1);
       found.fetchLow.fill(-1);
+      found.isKnown = false;
       found.isKeyed = key !== undefined;
       if (key !== undefined) found.key.set(key);
       found.isValid = true;
@@ -414,7 +427,7 @@ export function createTlb(ram: Ram): Tlb {
   words.fill(EMPTY);
   dropAll();
   return {
-    walker, nested, setContext, setContextOfAc, insert, probe, probeFetch, insertFetch, dropPage, dropAll, dropWrites, markCode, forgetCode, takeCode,
+    walker, nested, setContext, number: () => slots.indexOf(active), setContextOfAc, insert, probe, probeFetch, insertFetch, dropPage, dropAll, dropWrites, markCode, forgetCode, takeCode,
     beforeTableStore, afterTableStore, isWatched,
     setWatched(pages) {
       if (pages.length === 0 && watched.length === 0) return;

@@ -43,6 +43,7 @@ export function createReference(machine: ReferenceMachine): Engine {
       return Stop.budget;
     },
     flushAddresses() { /* Nothing is remembered. */ },
+    enterSpace() { /* Nor here. */ },
     invalidateCode() { /* Nothing is remembered. */ },
     reset() { /* Nothing is remembered. */ },
   };

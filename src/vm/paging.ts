@@ -8,7 +8,7 @@ import { NORMAL_SPACE, SMM_SPACE, type Ram } from '../memory/ram.ts';
 import type { Tlb } from '../memory/tlb.ts';
 import type { PagingContext, PagingModel } from '../memory/walk.ts';
 import type { Capabilities } from '../model/capabilities.ts';
-import { control64Of, controlOf, hasNestedPaging } from '../system/nested.ts';
+import { controlOf, hasNestedPaging } from '../system/nested.ts';
 import { Control, Save } from '../transitions/svm/vmcb.ts';
 
 const word = (name: Parameters<typeof placeOf>[0]): number => placeOf(name) >> 2;
@@ -29,8 +29,8 @@ export interface PagingParts {
   readPhysical32(address: number): number;
   /** The A20 gate of the VM. */
   isA20Closed(): boolean;
-  /** Linear addresses mean something else from now on. */
-  onChange(): void;
+  /** Linear addresses mean something else from now on: what `space` stands for. `known`: all that they meant there before still holds. */
+  onChange(space: number, known: boolean): void;
 }
 
 export interface Paging {
@@ -59,13 +59,13 @@ export function createPaging({ cpu, ram, tlb, capability, readPhysical32, isA20C
 
   function nestedContext(): PagingContext | undefined {
     if (!isNested()) return undefined;
-    const cr4 = hostWord(Save.cr4), efer = hostWord(Save.efer), root = control64Of(cpu, Control.nestedCr3);
+    const cr4 = hostWord(Save.cr4), efer = hostWord(Save.efer), root = controlOf(cpu, Control.nestedCr3), rootHigh = controlOf(cpu, Control.nestedCr3 + 4);
     const levels = (efer & EFER.LMA) !== 0 ? (cr4 & CR4.LA57) !== 0 ? 5 : 4 : (cr4 & CR4.PAE) !== 0 ? 3 : 2;
     if (levels === 3) {
-      for (let index = 0; index < 8; index++) nestedPointers[index] = readPhysical32(Number(root & 0xffffffe0n) + 4 * index);
+      for (let index = 0; index < 8; index++) nestedPointers[index] = readPhysical32(((root & ~31) >>> 0) + 4 * index);
     }
     return {
-      levels, pdptes: nestedPointers, model, root: Number(root >> 12n), pse: (cr4 & CR4.PSE) !== 0, nxe: (efer & EFER.NXE) !== 0, wp: true,
+      levels, pdptes: nestedPointers, model, root: (root >>> 12) + rootHigh * 0x100000, pse: (cr4 & CR4.PSE) !== 0, nxe: (efer & EFER.NXE) !== 0, wp: true,
       // Every access is a user's; SMEP only makes fetches say so in the error code.
       smep: (cr4 & CR4.SMEP) !== 0, smap: false, ac: false, pke: false, pkru: 0, pks: false, pkrs: 0,
     };
@@ -119,11 +119,10 @@ export function createPaging({ cpu, ram, tlb, capability, readPhysical32, isA20C
       if (!contextChanged()) return;
       ram.selectSpace(u32[SMM] === 0 ? NORMAL_SPACE : SMM_SPACE);
       ram.maskA20(seen[14] === 2);
-      const paging = pagingContext();
       // Pointers of nested PAE tables are read from memory now, and follow from nothing that is compared.
-      tlb.setContext(paging, paging.nested?.levels === 3 ? undefined : seen);
+      const paging = pagingContext(), known = tlb.setContext(paging, paging.nested?.levels === 3 ? undefined : seen);
       seenAc = u32[FLAGS]! & AC;
-      onChange();
+      onChange(tlb.number(), known);
     },
     noteAc() {
       if ((u32[FLAGS]! & AC) === seenAc) return;

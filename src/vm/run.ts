@@ -174,9 +174,9 @@ export function createRunner(parts: RunnerParts): Runner {
 
   const paging = createPaging({
     cpu, ram, tlb, capability, readPhysical32: access.memory.readPhysical32, isA20Closed: parts.isA20Closed,
-    onChange() {
+    onChange(space, known) {
       touched = true;
-      engine.flushAddresses();
+      engine.enterSpace(space, known);
     },
   });
 

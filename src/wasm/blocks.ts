@@ -27,8 +27,8 @@ export interface Context {
   readonly csBase: bigint;
   readonly csLimit: number;
   readonly pages: Map<number, Page[]>;
-  /** Which jump cache it has, or -1. */
-  cache: number;
+  /** Which jump cache it has in each space, or -1. */
+  readonly caches: number[];
 }
 
 /** A page of RAM as code, seen at one instruction pointer. */
@@ -76,6 +76,7 @@ export interface Blocks {
   /** What the run loop knows of a system instruction. */
   stepAt(record: number): SystemStep;
   flushAddresses(): void;
+  enterSpace(space: number, known: boolean): void;
   invalidate(ramOffset: number, length: number): void;
   reset(): void;
   /** Where the last `find` with `look` was: its page, if the record lies in one, and the offset in it. */
@@ -93,8 +94,9 @@ export interface Blocks {
 export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, handlers: Handlers): Blocks {
   const { u8, u32, u64 } = cpu;
   const contexts = new Map<string | number, Context>();
-  const cacheOwners: (Context | undefined)[] = [], cacheEntries = Array.from({ length: JUMP_CACHE_COUNT }, (): number[] => []);
-  let oldestCache = 0;
+  /** Jump caches: whose each is, in which space, and the entries in use. */
+  const cacheOwners: (Context | undefined)[] = [], cacheSpaces: number[] = [], cacheEntries = Array.from({ length: JUMP_CACHE_COUNT }, (): number[] => []);
+  let oldestCache = 0, space = 0, cache = 0;
   let current: Context | undefined, currentKey = -1;
   let pagesByNumber: Page[] = [];
   let foundPage: Page | undefined, foundOffset = 0;
@@ -154,23 +156,35 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     const name = mode.flatCode ? key : `${key}/${csBase}/${csLimit}`;
     let context = contexts.get(name);
     if (!context) {
-      context = { mode, csBase, csLimit, pages: new Map(), cache: -1 };
+      context = { mode, csBase, csLimit, pages: new Map(), caches: [] };
       contexts.set(name, context);
     }
     current = context;
-    if (context.cache < 0) giveCache(context);
-    u32[Cell.jumpCache >> 2] = JUMP_CACHES + context.cache * JUMP_CACHE_SIZE;
+    useCache(context);
     return mode;
   }
 
-  function giveCache(context: Context): void {
-    const number = oldestCache;
+  function useCache(context: Context): void {
+    const known = context.caches[space] ?? -1;
+    cache = known < 0 ? giveCache(context) : known;
+    u32[Cell.jumpCache >> 2] = JUMP_CACHES + cache * JUMP_CACHE_SIZE;
+  }
+
+  function giveCache(context: Context): number {
+    const number = oldestCache, owner = cacheOwners[number];
     oldestCache = (oldestCache + 1) % JUMP_CACHE_COUNT;
-    const owner = cacheOwners[number];
-    if (owner) owner.cache = -1;
+    if (owner) owner.caches[cacheSpaces[number]!] = -1;
     flushCache(number);
     cacheOwners[number] = context;
-    context.cache = number;
+    cacheSpaces[number] = space;
+    return context.caches[space] = number;
+  }
+
+  function enterSpace(next: number, known: boolean): void {
+    if (!known) for (let number = 0; number < JUMP_CACHE_COUNT; number++) if (cacheSpaces[number] === next) flushCache(number);
+    if (next === space) return;
+    space = next;
+    useCache(current!);
   }
 
   function flushCache(number: number): void {
@@ -185,7 +199,6 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
   }
   function remember(record: number): void {
     const low = u32[RIP]!, high = u32[RIP + 1]!;
-    const cache = current!.cache;
     const entry = JUMP_CACHES + cache * JUMP_CACHE_SIZE + jumpEntryOffset(low);
     if (u32[(entry + 8) >> 2] === 0) cacheEntries[cache]!.push(entry);
     u32[entry >> 2] = low;
@@ -200,7 +213,7 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     if (!look) {
       // What the jump cache knows has been fetched in this mapping and mode.
       const low = u32[RIP]!;
-      const entry = JUMP_CACHES + current!.cache * JUMP_CACHE_SIZE + jumpEntryOffset(low) >> 2;
+      const entry = JUMP_CACHES + cache * JUMP_CACHE_SIZE + jumpEntryOffset(low) >> 2;
       const record = u32[entry + 2]!;
       if (u32[entry] === low && u32[entry + 1] === u32[RIP + 1] && record !== 0 && u32[(record + Field.handler) >> 2] !== Slot.stale) return record;
     }
@@ -582,17 +595,18 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
   }
 
   function targetsIn(page: Page): number[] {
-    const { cache } = page.context;
-    if (cache < 0) return [];
-    const found = cacheEntries[cache]!.filter((entry) => {
-      const offset = (u32[entry >> 2]! - page.startLow) >>> 0;
-      return offset < 0x1000 && u32[(entry + 4) >> 2] === page.startHigh && page.records[offset] !== 0;
-    });
-    return found.map((entry) => (u32[entry >> 2]! - page.startLow) >>> 0).sort((a, b) => a - b);
+    const found = new Set<number>();
+    for (const number of page.context.caches) {
+      for (const entry of cacheEntries[number] ?? []) {
+        const offset = (u32[entry >> 2]! - page.startLow) >>> 0;
+        if (offset < 0x1000 && u32[(entry + 4) >> 2] === page.startHigh && page.records[offset] !== 0) found.add(offset);
+      }
+    }
+    return [...found].sort((a, b) => a - b);
   }
 
   const blocks = onPrototype<Blocks>({
-    enterMode, find, link, invalidate, targetsIn,
+    enterMode, enterSpace, find, link, invalidate, targetsIn,
     get foundPage() { return foundPage; },
     get foundOffset() { return foundOffset; },
     reset() {

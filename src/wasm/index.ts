@@ -124,6 +124,7 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has, eag
       }
     },
     flushAddresses() { blocks.flushAddresses(); },
+    enterSpace(space, known) { blocks.enterSpace(space, known); },
     invalidateCode(ramOffset, length) { blocks.invalidate(ramOffset, length); },
     reset() { blocks.reset(); },
     redeliver(entry, flags, errorCode, codeBytes) {

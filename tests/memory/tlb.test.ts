@@ -67,15 +67,32 @@ test.each([2, 4])('with %i levels no entry is ever stale', (levels) => {
     }
   }
 
-  let entered = 0;
+  /** What an engine derives: where code was fetched, by the number of the context. */
+  const derived = Array.from({ length: 8 }, () => new Map<number, number>());
+  const forgetDerived = (): void => derived.forEach((known) => known.clear());
+  function checkDerived(step: number): void {
+    fresh.setContext(context);
+    for (const [tag, page] of derived[tlb.number()]!) {
+      const low = tag & ~4095, user = (tag & 1) !== 0, code = fresh.walk(low, 0, Reason.quiet | Reason.fetch | (user ? Reason.user : 0));
+      expect({ step, tag, code, page }).toEqual({ step, tag, code: -1, page: pageOfEntry(ram.entryOfFrame(fresh.frame)) });
+    }
+  }
+
+  let entered = 0, returned = 0;
   for (let step = 0; step < 20_000; step++) {
-    const choice = random(20);
+    // In every other thousand steps hardly a table is written, so that contexts are there again when they are entered once more.
+    const drawn = random(20), calm = step % 2000 >= 1000, choice = calm && drawn >= 14 && drawn < 18 && random(16) !== 0 ? 18 : drawn;
     if (choice < 14) {
       const low = address(), user = random(2) === 1, write = random(2) === 1;
       if (tlb.walker.walk(low, 0, (user ? Reason.user : 0) | (write ? Reason.write : 0)) >= 0) continue;
       tlb.insert(low, 0, pageOfEntry(ram.entryOfFrame(tlb.walker.frame)), false, user, write);
       entered++;
-      if (tlb.walker.walk(low, 0, Reason.fetch | (user ? Reason.user : 0)) < 0) tlb.insertFetch(low, 0, user, pageOfEntry(ram.entryOfFrame(tlb.walker.frame)));
+      if (tlb.walker.walk(low, 0, Reason.fetch | (user ? Reason.user : 0)) >= 0) continue;
+      const page = pageOfEntry(ram.entryOfFrame(tlb.walker.frame));
+      tlb.insertFetch(low, 0, user, page);
+      if (random(4) !== 0) continue;
+      tlb.markCode(page, 0, 16);
+      derived[tlb.number()]!.set(low & ~4095 | (user ? 1 : 0), page);
     } else if (choice < 18) {
       // A store into a table, or beside the entries that are used, sometimes across two of them.
       const page = 1 + random(6), index = random(16), offset = index * size, length = random(8) === 0 ? 2 * size : size;
@@ -83,12 +100,16 @@ test.each([2, 4])('with %i levels no entry is ever stale', (levels) => {
       if (tracked) tlb.beforeTableStore(page, offset, length);
       if (page >= 4) setEntry(page, index, frame() << 12 | 0x67 & random(256) | (random(3) === 0 ? 0 : 1));
       else if (page === (wide ? 3 : 1) && index < 4) setEntry(page, index, 0x1000 * (4 + random(3)) | 7 & (random(2) === 0 ? 5 : 7));
-      if (tracked) tlb.afterTableStore();
-    } else if (choice === 18 && random(6) === 0) tlb.dropAll();
+      if (tracked && tlb.afterTableStore()) forgetDerived();
+    } else if (choice === 18 && random(calm ? 60 : 6) === 0) {
+      tlb.dropAll();
+      derived[tlb.number()]!.clear();
+    }
     else if (choice === 18 && random(2) === 0) {
       const next = contexts[random(random(4) === 0 ? 10 : 4)]!;
       context = { ...next.context, ac: random(2) === 0 };
-      tlb.setContext(context, random(8) === 0 ? undefined : next.key);
+      if (!tlb.setContext(context, random(8) === 0 ? undefined : next.key)) derived[tlb.number()]!.clear();
+      else if (derived[tlb.number()]!.size > 0) returned++;
     }
     else if (choice === 18) tlb.markCode(8 + random(PAGES - 8), random(60) * 64, 16);
     else if (random(4) === 0) {
@@ -100,8 +121,13 @@ test.each([2, 4])('with %i levels no entry is ever stale', (levels) => {
     } else {
       const page = 8 + random(PAGES - 8);
       for (let write = 0; write < 70; write++) tlb.takeCode(page, 0, 4096);
+      for (const known of derived) for (const [tag, at] of known) if (at === page) known.delete(tag);
     }
-    if (step % 40 === 0) checkAll(step);
+    if (step % 40 === 0) {
+      checkAll(step);
+      checkDerived(step);
+    }
   }
   expect(entered).toBeGreaterThan(2000);
+  expect(returned).toBeGreaterThan(100);
 });
