@@ -3,7 +3,7 @@
 import { codeSizeOf, CR0, CR4, is64Bit, is8086, stackSizeOf } from './controls.ts';
 import type { Instruction } from '../isa/instruction.ts';
 import { AC } from './flags.ts';
-import { DS, ES, SS, CS, isExpandDown, isReadable, isWritable } from './segments.ts';
+import { DS, ES, SS, CS, isBig, isExpandDown, isReadable, isWritable } from './segments.ts';
 import { Attribute, placeOf, placeOfSegment, SEGMENT_ATTRIBUTES, SEGMENT_BASE, SEGMENT_LIMIT, type Cpu } from './state.ts';
 
 /** What a key says. */
@@ -40,6 +40,10 @@ function spansAll(cpu: Cpu, segment: number): boolean {
     && cpu.u32[(at + SEGMENT_LIMIT) >> 2] === 0xffffffff
     && (attributes(cpu, segment) & (Attribute.unusable | Attribute.present)) === Attribute.present;
 }
+/** Code that is not looked at: flat, and readable. */
+const isFlatCode = (cpu: Cpu): boolean => spansAll(cpu, CS) && isReadable(attributes(cpu, CS));
+/** Flat code of 32 bits; outside long mode. */
+export const isFlatCode32 = (cpu: Cpu): boolean => isFlatCode(cpu) && isBig(attributes(cpu, CS));
 const attributes = (cpu: Cpu, segment: number): number => cpu.u32[(placeOfSegment(segment) + SEGMENT_ATTRIBUTES) >> 2]!;
 function isFlatData(cpu: Cpu, segment: number): boolean {
   return spansAll(cpu, segment) && isWritable(attributes(cpu, segment)) && !isExpandDown(attributes(cpu, segment));
@@ -77,7 +81,7 @@ export function modeKey(cpu: Cpu): number {
   } else {
     key |= sizeCode[codeSizeOf(cpu)] | sizeCode[stackSizeOf(cpu)] << 2;
     if (isFlatData(cpu, DS) && isFlatData(cpu, ES) && isFlatData(cpu, SS)) key |= FLAT_DATA;
-    if (spansAll(cpu, CS) && isReadable(attributes(cpu, CS))) key |= FLAT_CODE;
+    if (isFlatCode(cpu)) key |= FLAT_CODE;
     if (hasAvx(cpu)) key |= AVX;
     if (is8086(cpu)) key |= REAL;
   }

@@ -8,7 +8,8 @@ import {
 } from '../cpu/segments.ts';
 import type { Descriptor } from '../cpu/segments.ts';
 import { Attribute } from '../cpu/state.ts';
-import { rememberDelivery, transferOf } from '../cpu/transfers.ts';
+import { isFlatCode32 } from '../cpu/mode.ts';
+import { longTransferOf, rememberDelivery } from '../cpu/transfers.ts';
 import type { Cpu } from '../cpu/state.ts';
 import { combineFaults, vectorRows } from '../model/vectors.ts';
 import type { TransitionOutcome } from '../transitions/outcome.ts';
@@ -151,7 +152,7 @@ export function deliver(machine: Machine, vector: number, kind: EventKind, error
   else deliverProtected(machine, vector, kind, errorCode, hasCode);
 }
 
-const scratch = new Uint32Array(12), gate = new Uint32Array(4);
+const scratch = new Uint32Array(12), gate = new Uint32Array(4), legacyGate = new Uint32Array(2);
 const CS_SELECTOR = selectorWord(CS), SS_SELECTOR = selectorWord(SS), SS_ATTRIBUTES = attributesWord(SS);
 const TR_BASE = baseWord(TR), TR_LIMIT = limitWord(TR), TR_SELECTOR = selectorWord(TR), TR_ATTRIBUTES = attributesWord(TR);
 
@@ -161,7 +162,7 @@ const returnWord = (kind: EventKind): number => isSoftware(kind) ? NEXT_RIP_WORD
 
 function deliverLong(machine: Machine, vector: number, kind: EventKind, errorCode: number, hasCode: boolean): void {
   const { cpu } = machine, { u32 } = cpu;
-  if (!isSoftware(kind) && machine.redeliver?.(transferOf(vector), pushedFlags(cpu, vector, kind), errorCode, hasCode ? 8 : 0) === 1) return;
+  if (!isSoftware(kind) && machine.redeliver?.(longTransferOf(vector), pushedFlags(cpu, vector, kind), errorCode, hasCode ? 8 : 0) === 1) return;
   const external = externalBit(kind), gateError = vector << 3 | 2 | external;
 
   if ((vector << 4 | 15) > u32[IDTR_LIMIT_WORD]!) throw generalProtection(gateError);
@@ -265,8 +266,8 @@ function deliverProtected(machine: Machine, vector: number, kind: EventKind, err
   const { cpu } = machine, { u32 } = cpu;
   const external = externalBit(kind), oldCpl = u32[CPL_WORD]!, gateError = vector << 3 | 2 | external;
   if ((vector << 3 | 7) > u32[IDTR_LIMIT_WORD]!) throw generalProtection(gateError);
-  loadWords(machine, u32[IDTR_BASE_WORD]! + (vector << 3) >>> 0, 0, 2, scratch, true);
-  const gateLow = scratch[0]!, gateHigh = scratch[1]!, type = gateHigh >>> 8 & 0x1f, selector = gateLow >>> 16;
+  loadWords(machine, u32[IDTR_BASE_WORD]! + (vector << 3) >>> 0, 0, 2, legacyGate, true);
+  const gateLow = legacyGate[0]!, gateHigh = legacyGate[1]!, type = gateHigh >>> 8 & 0x1f, selector = gateLow >>> 16;
   const isInterruptGate = type === SystemType.interruptGate16 || type === SystemType.interruptGate32;
   const isTrapGate = type === SystemType.trapGate16 || type === SystemType.trapGate32;
   if (!isInterruptGate && !isTrapGate && type !== SystemType.taskGate) throw generalProtection(gateError);
@@ -312,6 +313,9 @@ function deliverProtected(machine: Machine, vector: number, kind: EventKind, err
   if (fromVirtual8086) for (const segment of [ES, DS, FS, GS]) setNullSegment(machine, segment, 0);
   enterHandler(cpu, isInterruptGate);
   if (guard !== undefined) trackFar(cpu);
+  else if (newCpl === 0 && oldCpl === 0 && wide && isFlatCode32(cpu) && isInGdtAndAccessed(selector, descriptor)) {
+    rememberDelivery(cpu, vector, legacyGate, selector, descriptor, keptFlags(isInterruptGate));
+  }
 }
 
 export interface InnerStack { readonly selector: number; readonly descriptor: Descriptor; readonly stack: Stack }

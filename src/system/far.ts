@@ -8,6 +8,7 @@ import { attributesOf, baseOf, CS, isConforming, isLongCode, isNullSelector, isP
 import type { Descriptor } from '../cpu/segments.ts';
 import { placeOf } from '../cpu/state.ts';
 import type { Cpu } from '../cpu/state.ts';
+import { isFlatCode32 } from '../cpu/mode.ts';
 import { rememberReturn } from '../cpu/transfers.ts';
 import { innerStack } from './deliver.ts';
 import { checkJump, prepareEntry, prepareReturn, trackFar, type Commit } from './guard.ts';
@@ -418,6 +419,9 @@ function returnLegacy(machine: Machine, size: 2 | 4): void {
     cpu.rsp = pointerOn(stack, stack.pointer + 3 * size);
     enterCode32(machine, selector, descriptor, level, offset);
     writeFlags(cpu, flags, mask);
+    if (level === 0 && size === 4 && guard === undefined && isFlatCode32(cpu) && isInGdtAndAccessed(selector, descriptor)) {
+      rememberReturn(cpu, { selector, descriptor }, undefined, mask & ~(ARITHMETIC | RF));
+    }
     return;
   }
   const pointer = item(3), stackSelector = item(4) & 0xffff;

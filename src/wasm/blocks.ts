@@ -6,7 +6,7 @@ import { Access } from '../cpu/engine.ts';
 import { onPrototype } from '../cpu/accessors.ts';
 import { isGuardedTransfer, modeKey, modeOf, type Mode } from '../cpu/mode.ts';
 import { placeOf, placeOfGeneral, placeOfRegister, RAM, ZERO_CELL, type Cpu } from '../cpu/state.ts';
-import { transferOf } from '../cpu/transfers.ts';
+import { legacyTransferOf, longTransferOf } from '../cpu/transfers.ts';
 import { unitFault } from '../cpu/units.ts';
 import { decode } from '../isa/decode.ts';
 import type { HasFeature, Instruction, MemoryOperand, Undecodable } from '../isa/instruction.ts';
@@ -473,15 +473,18 @@ export function createBlocks(cpu: Cpu, services: Services, has: HasFeature, hand
     fillOperands(record, instruction, next);
   }
 
-  /** In 64-bit code below level 3, INT n and IRET first look at what is remembered, and INVLPG is nothing. */
-  function fillSystem(record: number, instruction: Instruction, mode: Mode): void {
-    const [operand] = instruction.operands, isPlain = mode.codeSize === 64 && !mode.user;
-    if (isPlain && instruction.mnemonic === 'INT' && operand?.kind === 'immediate') {
-      word(record, Field.place, transferOf(Number(operand.value)));
-      return setSlot(record, handlers.transferSlot('interrupt'));
+  /** Below level 3, INT n and IRET first look at what is remembered, in 64-bit code and in flat 32-bit code; and INVLPG is nothing. */
+  function fillSystem(record: number, { mnemonic, operands: [operand], operandSize }: Instruction, mode: Mode): void {
+    const { codeSize, stackSize, flatData, flatCode, units } = mode;
+    const isLong = codeSize === 64 && !mode.user, isLegacy = codeSize === 32 && stackSize === 32 && flatData && flatCode && !mode.user && !units.real;
+    if (!isLong && !isLegacy) return setSlot(record, Slot.system);
+    if (mnemonic === 'INVLPG') return setSlot(record, handlers.transferSlot('invlpg'));
+    if (mnemonic === 'INT' && operand?.kind === 'immediate') {
+      word(record, Field.place, (isLong ? longTransferOf : legacyTransferOf)(Number(operand.value)));
+      return setSlot(record, handlers.transferSlot(isLong ? 'interrupt' : 'legacyInterrupt'));
     }
-    if (isPlain && instruction.mnemonic === 'INVLPG') return setSlot(record, handlers.transferSlot('invlpg'));
-    setSlot(record, isPlain && instruction.mnemonic === 'IRET' && instruction.operandSize === 64 ? handlers.transferSlot('return') : Slot.system);
+    if (mnemonic === 'IRET' && operandSize === codeSize) return setSlot(record, handlers.transferSlot(isLong ? 'return' : 'legacyReturn'));
+    setSlot(record, Slot.system);
   }
 
   function fillOperands(record: number, instruction: Instruction, next: bigint): void {
