@@ -18,6 +18,8 @@ export interface Tlb {
   /** Another paging context. `key`: the words that it follows from; where they are those of a context that was left a while ago, what was
    * known of that one comes back. Without a key everything is new. True: what others derived from the context `number` still holds. */
   setContext(context: PagingContext, key?: Readonly<Uint32Array>): boolean;
+  /** The context that was set with this key, where it follows from the key alone and something is known of it. */
+  remembered(key: Readonly<Uint32Array>): PagingContext | undefined;
   /** Of the active context, below `CONTEXTS`. */
   number(): number;
   /** RFLAGS.AC changed while SMAP is on. */
@@ -75,6 +77,7 @@ interface Slot {
   isValid: boolean;
   /** Nothing has been dropped since it was entered for the first time. */
   isKnown: boolean;
+  context: PagingContext | undefined;
   readonly entries: Uint32Array;
   count: number;
   returns: number;
@@ -86,7 +89,7 @@ interface Slot {
 }
 const KEY_WORDS = 32;
 const createSlot = (): Slot => ({
-  key: new Uint32Array(KEY_WORDS), isKeyed: true, isValid: false, isKnown: false, entries: new Uint32Array(KEPT_ENTRIES * KEPT_WORDS), count: 0, returns: 0, regions: createRegionCache(), nested: createRegionCache(),
+  key: new Uint32Array(KEY_WORDS), isKeyed: true, isValid: false, isKnown: false, context: undefined, entries: new Uint32Array(KEPT_ENTRIES * KEPT_WORDS), count: 0, returns: 0, regions: createRegionCache(), nested: createRegionCache(),
   fetchLow: new Int32Array(FETCHES).fill(-1), fetchHigh: new Int32Array(FETCHES), fetchPage: new Int32Array(FETCHES),
 });
 
@@ -227,6 +230,8 @@ export function createTlb(ram: Ram): Tlb {
     enterSlot(key);
     const { isKnown } = active;
     active.isKnown = true;
+    // RFLAGS.AC is in no key, and the pointers of PAE tables are words that all contexts share.
+    active.context = context.smap || context.levels === 3 || context.nested?.levels === 3 ? undefined : context;
     walker.resume(context, active.regions, active.nested);
     smap = context.smap;
     isNested = context.nested !== undefined;
@@ -257,11 +262,20 @@ export function createTlb(ram: Ram): Tlb {
     borrowed = [];
   }
 
+  /** What was active before, or what was just asked for: contexts often take turns. */
+  let likely: Slot | undefined;
   function slotOf(key: Readonly<Uint32Array>): Slot | undefined {
-    for (const slot of slots) if (slot.isValid && hasKey(slot, key)) return slot;
+    if (likely !== undefined && hasKey(likely, key)) return likely;
+    for (const slot of slots) if (hasKey(slot, key)) return slot;
     return undefined;
   }
+  function remembered(key: Readonly<Uint32Array>): PagingContext | undefined {
+    const slot = slotOf(key);
+    if (slot !== undefined) likely = slot;
+    return slot?.context;
+  }
   function hasKey(slot: Slot, key: Readonly<Uint32Array>): boolean {
+    if (!slot.isValid || !slot.isKeyed) return false;
     for (let word = 0; word < key.length; word++) if (slot.key[word] !== key[word]) return false;
     return true;
   }
@@ -270,6 +284,7 @@ export function createTlb(ram: Ram): Tlb {
     const left = active;
     left.isValid = left.isKeyed;
     let found = key === undefined ? undefined : slotOf(key);
+    likely = left;
     if (found !== undefined) {
       active = found;
       if (++found.returns % RETURNS === 0) found.count = 0;
@@ -286,6 +301,7 @@ export function createTlb(ram: Ram): Tlb {
       found.nested.low.fill(-1);
       found.fetchLow.fill(-1);
       found.isKnown = false;
+      found.context = undefined;
       found.isKeyed = key !== undefined;
       if (key !== undefined) found.key.set(key);
       found.isValid = true;
@@ -427,7 +443,7 @@ export function createTlb(ram: Ram): Tlb {
   words.fill(EMPTY);
   dropAll();
   return {
-    walker, nested, setContext, number: () => slots.indexOf(active), setContextOfAc, insert, probe, probeFetch, insertFetch, dropPage, dropAll, dropWrites, markCode, forgetCode, takeCode,
+    walker, nested, setContext, remembered, number: () => slots.indexOf(active), setContextOfAc, insert, probe, probeFetch, insertFetch, dropPage, dropAll, dropWrites, markCode, forgetCode, takeCode,
     beforeTableStore, afterTableStore, isWatched,
     setWatched(pages) {
       if (pages.length === 0 && watched.length === 0) return;

@@ -120,7 +120,7 @@ export function createPaging({ cpu, ram, tlb, capability, readPhysical32, isA20C
       ram.selectSpace(u32[SMM] === 0 ? NORMAL_SPACE : SMM_SPACE);
       ram.maskA20(seen[14] === 2);
       // Pointers of nested PAE tables are read from memory now, and follow from nothing that is compared.
-      const paging = pagingContext(), known = tlb.setContext(paging, paging.nested?.levels === 3 ? undefined : seen);
+      const paging = tlb.remembered(seen) ?? pagingContext(), known = tlb.setContext(paging, paging.nested?.levels === 3 ? undefined : seen);
       seenAc = u32[FLAGS]! & AC;
       onChange(tlb.number(), known);
     },

@@ -108,7 +108,9 @@ test.each([2, 4])('with %i levels no entry is ever stale', (levels) => {
     else if (choice === 18 && random(2) === 0) {
       const next = contexts[random(random(4) === 0 ? 10 : 4)]!;
       context = { ...next.context, ac: random(2) === 0 };
-      if (!tlb.setContext(context, random(8) === 0 ? undefined : next.key)) derived[tlb.number()]!.clear();
+      const key = random(8) === 0 ? undefined : next.key, remembered = key === undefined ? undefined : tlb.remembered(key);
+      if (remembered !== undefined) expect({ ...remembered, ac: context.ac }).toEqual(context);
+      if (!tlb.setContext(remembered ?? context, key)) derived[tlb.number()]!.clear();
       else if (derived[tlb.number()]!.size > 0) returned++;
     }
     else if (choice === 18) tlb.markCode(8 + random(PAGES - 8), random(60) * 64, 16);
