@@ -23,15 +23,14 @@ export const createRoom = (): Room => ({ payload: new Uint8Array(0) });
 
 /** The payload of an event; nobody writes to the bytes. They are gone when the room is used again. */
 export function encodeEvent(event: Event, room = createRoom()): Uint8Array {
-  const fields = fieldsOf[event.kind], { detail } = event as { readonly detail?: Detail };
-  if (detail === undefined || fields.length !== 1) return packEvent(event, fields, room);
-  const last = lastDetails[event.kind];
-  if (last !== undefined && isSame(detail, last)) return last.payload ??= packEvent(event, fields, createRoom());
-  lastDetails[event.kind] = { detail, names: undefined, payload: undefined };
-  return packEvent(event, fields, room);
+  const { detail } = event as { readonly detail?: Detail }, last = lastDetails[event.kind];
+  if (last !== undefined && isSame(detail!, last)) return last.payload ??= packEvent(event, createRoom());
+  if (detail !== undefined && fieldsOf[event.kind].length === 1) lastDetails[event.kind] = { detail, names: undefined, payload: undefined };
+  return packEvent(event, room);
 }
 
-function packEvent(event: Event, fields: readonly (readonly [string, FieldType])[], room: Room): Uint8Array {
+function packEvent(event: Event, room: Room): Uint8Array {
+  const fields = fieldsOf[event.kind];
   const values = new Array<unknown>(fields.length);
   for (let index = 0; index < fields.length; index++) {
     const [name, type] = fields[index]!;
