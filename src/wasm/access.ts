@@ -32,7 +32,7 @@ const SLOW_VALUE = placeOfArea('slowValue');
 
 /** Sets up the linear address of an offset (a local of type i64). */
 export function locate(code: Code, temporary: (type: typeof I64) => number, offset: number, segment: number, kind: Segmentation): number {
-  if (kind === 'flat') return offset;
+  if (kind === 'flat' || kind === 'code') return offset;
   const linear = temporary(I64);
   code.get(offset);
   code.i32(0);
@@ -49,6 +49,8 @@ export function locate(code: Code, temporary: (type: typeof I64) => number, offs
 /** Leaves on the stack whether the TLB settles the access; `entry` (i32) is then the entry's address. */
 export function pushHit(code: Code, target: Probed, write: boolean, entry: number): void {
   const { mode, bytes, linear } = target;
+  // No code segment can be written in protected mode.
+  if (write && target.segmentation === 'code') return code.i32(0);
   const tlb = tlbOf(mode, write);
   code.get(linear);
   code.i64Small(8);

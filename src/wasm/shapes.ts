@@ -9,14 +9,16 @@ import { constant, operand, type Expr, type Width } from '../semantics/expr.ts';
 import { displacementOf, meaningOf } from '../semantics/index.ts';
 import type { Operands, Outcome } from '../semantics/outcome.ts';
 
-/** How a segment enters an address: `flat` not at all, `base` by its base (FS and GS in 64-bit mode), `checked` by base and limit. */
-export type Segmentation = 'flat' | 'base' | 'checked';
+/** How a segment enters an address: `flat` not at all, `code` neither, but what it writes is looked at closely, `base` by its base (FS and GS in
+ * 64-bit mode), `checked` by base and limit. */
+export type Segmentation = 'flat' | 'code' | 'base' | 'checked';
 
 export function segmentation(segment: SegmentName, mode: Mode): Segmentation {
   const rare = segment === 'fs' || segment === 'gs';
   if (mode.codeSize === 64) return rare ? 'base' : 'flat';
   if (rare) return 'checked';
-  return (segment === 'cs' ? mode.flatCode : mode.flatData) ? 'flat' : 'checked';
+  if (segment === 'cs') return mode.flatCode ? 'code' : 'checked';
+  return mode.flatData ? 'flat' : 'checked';
 }
 
 export interface Shape {

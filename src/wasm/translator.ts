@@ -77,8 +77,8 @@ export function rootsOf({ result, second, registers, store, flags, fault, branch
 export function translatable({ instruction, outcome, direct }: SourceInstruction): boolean {
   if (outcome.system || usesMmx(instruction) || outcome.reads || outcome.df || (outcome.string && instruction.rep !== 'none')) return false;
   if (outcome.branch && instruction.operands[0]?.kind === 'relative' && !direct) return false;
-  // FS and GS have limits to check outside 64-bit mode.
-  if (instruction.codeSize !== 64 && instruction.operands.some((each) => each.kind === 'memory' && each.width > 0 && segmentNames.indexOf(each.segment) > 3)) return false;
+  // FS and GS have limits to check outside 64-bit mode, and CS is not to be written.
+  if (instruction.codeSize !== 64 && instruction.operands.some((each) => each.kind === 'memory' && each.width > 0 && (segmentNames.indexOf(each.segment) > 3 || each.segment === 'cs'))) return false;
   return !rootsOf(outcome).some(callsOut);
 }
 

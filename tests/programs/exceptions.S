@@ -1,5 +1,6 @@
 /* Faults and traps of 32-bit protected mode: vector, error code, and the address that is pushed. */
 #include "guest32.inc"
+        .set    counter, 0x9000         /* in a page without code */
 test:
         xor     %edx, %edx
         xor     %ecx, %ecx
@@ -29,6 +30,13 @@ test:
         try     "lock on cmp", .byte 0xf0, 0x39, 0x00
         try     "lea of a register", .byte 0x8d, 0xc0
         try     "mov to cs", .byte 0x8e, 0xc8
+        mov     $3, %ecx
+1:      incl    counter
+        try     "read through cs", cmpl $5, %cs:counter
+        try     "write through cs", movl $5, %cs:counter
+        try     "change through cs", incl %cs:counter
+        dec     %ecx
+        jnz     1b
         try     "16 bytes", .byte 0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x90
         try     "15 bytes", .byte 0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x90
         try     "int 0x40", int $0x40
