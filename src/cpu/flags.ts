@@ -31,16 +31,20 @@ const arithmetic = (low: number, high: number, carries: number): number =>
 /** The six arithmetic flags at their RFLAGS positions. */
 export const arithmeticFlags = ({ u32 }: Cpu): number => arithmetic(u32[RESULT_WORD]!, u32[RESULT_WORD + 1]!, u32[CARRIES_WORD]!);
 
-/** Stores the six flags in the canonical lazy form: what two vCPUs with equal flags agree on bit for bit. */
-export function setArithmeticFlags(cpu: Cpu, rflags: number): void {
-  const zero = (rflags & ZF) !== 0, negative = (rflags & SF) !== 0, carry = (rflags & CF) !== 0, overflow = (rflags & OF) !== 0;
-  // The result is 0 for ZF, else 1; sign and parity are then corrected by the carries word.
-  cpu.u32[RESULT_WORD] = zero ? 0 : 1;
-  cpu.u32[RESULT_WORD + 1] = 0;
-  const parityOfResult = zero;
-  cpu.u32[CARRIES_WORD] = (carry ? 0x80000000 : 0) | (carry !== overflow ? 0x40000000 : 0) | (rflags & AF ? 8 : 0)
-    | (parityOfResult !== ((rflags & PF) !== 0) ? 0x100 : 0) | (negative ? 1 : 0);
+/** The canonical lazy form, what two vCPUs with equal flags agree on bit for bit: the result is 0 for ZF, else 1, and sign and parity are
+ * corrected by the carries. */
+function carriesOf(rflags: number): number {
+  const zero = (rflags & ZF) !== 0, carry = (rflags & CF) !== 0, overflow = (rflags & OF) !== 0;
+  return ((carry ? 0x80000000 : 0) | (carry !== overflow ? 0x40000000 : 0) | (rflags & AF ? 8 : 0)
+    | (zero !== ((rflags & PF) !== 0) ? 0x100 : 0) | (rflags & SF ? 1 : 0)) >>> 0;
 }
+function putArithmetic(words: Uint32Array, base: number, rflags: number): void {
+  words[RESULT_WORD - base] = (rflags & ZF) !== 0 ? 0 : 1;
+  words[RESULT_WORD - base + 1] = 0;
+  words[CARRIES_WORD - base] = carriesOf(rflags);
+}
+/** Stores the six flags in the canonical form. */
+export const setArithmeticFlags = ({ u32 }: Cpu, rflags: number): void => putArithmetic(u32, 0, rflags);
 
 /** RFLAGS as software sees it. */
 export const rflags = (cpu: Cpu): number => cpu.rflagsSystem | arithmeticFlags(cpu);
@@ -60,13 +64,12 @@ export const rflagsOf = ({ words }: { readonly words: Readonly<Uint32Array> }): 
   words[SYSTEM_WORD - FILE]! | arithmetic(words[RESULT_WORD - FILE]!, words[RESULT_WORD - FILE + 1]!, words[CARRIES_WORD - FILE]!);
 const FILE = VCPU_FILE >> 2;
 
-/** The fields that stand for RFLAGS, canonical. */
-export function flagFields(rflags: number): LazyFlags {
-  const zero = (rflags & ZF) !== 0, carry = (rflags & CF) !== 0, overflow = (rflags & OF) !== 0;
-  return {
-    flagResult: zero ? 0n : 1n,
-    flagCarries: ((carry ? 0x80000000 : 0) | (carry !== overflow ? 0x40000000 : 0) | (rflags & AF ? 8 : 0)
-      | (zero !== ((rflags & PF) !== 0) ? 0x100 : 0) | (rflags & SF ? 1 : 0)) >>> 0,
-    rflagsSystem: ((rflags & ~ARITHMETIC) | 2) >>> 0,
-  };
+/** Stores RFLAGS in a draft of one. */
+export function putRflags(words: Uint32Array, rflags: number): void {
+  words[SYSTEM_WORD - FILE] = (rflags & ~ARITHMETIC) | 2;
+  putArithmetic(words, FILE, rflags);
 }
+
+/** The fields that stand for RFLAGS, canonical. */
+export const flagFields = (rflags: number): LazyFlags =>
+  ({ flagResult: (rflags & ZF) !== 0 ? 0n : 1n, flagCarries: carriesOf(rflags), rflagsSystem: ((rflags & ~ARITHMETIC) | 2) >>> 0 });

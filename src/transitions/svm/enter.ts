@@ -1,9 +1,9 @@
 // VMRUN: the host's state is put aside, the control block is checked, and the guest's state takes the vCPU (APM Vol. 2, 15.5). `vm/run.ts`
 // calls this when the instruction has passed its own tests; what is injected is delivered there, in the guest.
 import { CR0, CR4, DR6_FIXED, DR7_FIXED, DR7_WRITABLE, EFER } from '../../cpu/controls.ts';
-import { flagFields, rflagsOf, VM } from '../../cpu/flags.ts';
+import { putRflags, rflagsOf, VM } from '../../cpu/flags.ts';
 import { Activity, placeOf } from '../../cpu/state.ts';
-import { wordOf, type Draft, type VcpuState } from '../../cpu/vcpu-state.ts';
+import { wordOf, type VcpuState } from '../../cpu/vcpu-state.ts';
 import type { Capabilities } from '../../model/capabilities.ts';
 import { allHold, type CheckResult } from '../check.ts';
 import { wordsIn } from '../outcome.ts';
@@ -24,7 +24,9 @@ export interface Vmrun {
 }
 
 const EFER_WORD = wordOf(placeOf('efer')), DR6_WORD = wordOf(placeOf('dr6')), DR7_WORD = wordOf(placeOf('dr7')), CR0_WORD = wordOf(placeOf('cr0'));
-const PAT_WORD = wordOf(placeOf('pat')), VMCB_WORD = wordOf(placeOf('vmcbAddress'));
+const PAT_WORD = wordOf(placeOf('pat')), VMCB_WORD = wordOf(placeOf('vmcbAddress')), CPL_WORD = wordOf(placeOf('cpl')), GIF_WORD = wordOf(placeOf('gif'));
+const GUEST_MODE_WORD = wordOf(placeOf('guestMode')), ACTIVITY_WORD = wordOf(placeOf('activity')), SHADOW_WORD = wordOf(placeOf('interruptShadow'));
+const PENDING_DEBUG_WORD = wordOf(placeOf('pendingDebug')), NMI_BLOCKED_WORD = wordOf(placeOf('nmiBlocked'));
 /** rFLAGS that VMRUN loads: what exists. */
 const FLAGS = 0x3f7fd5;
 const FLAGS_FIXED = 2;
@@ -54,7 +56,7 @@ export function enterGuest(before: VcpuState, { address, nextRip }: Vmrun, { mem
       saveShadowStacks(words, words, HOST_WORD);
       loadShadowStacks(vmcb, SAVE >> 2, words);
     }
-    loadGuest(draft, words, vmcb, capability);
+    loadGuest(words, vmcb, capability);
     words[VMCB_WORD] = address;
     words[VMCB_WORD + 1] = address / 2 ** 32;
     if (pointers !== undefined) [draft.pdpte0, draft.pdpte1, draft.pdpte2, draft.pdpte3] = pointers as [bigint, bigint, bigint, bigint];
@@ -86,16 +88,13 @@ function putHostAside(words: Uint32Array, before: VcpuState): void {
   moveWide(words, PAT_WORD, words, HOST_WORD + (Save.pat >> 2));
 }
 
-function loadGuest(draft: Draft, words: Uint32Array, vmcb: Uint32Array, capability: Capabilities): void {
+function loadGuest(words: Uint32Array, vmcb: Uint32Array, capability: Capabilities): void {
   const save = SAVE >> 2;
   loadControl(vmcb, words);
   loadWorld(vmcb, save, words);
   loadGuestOnly(vmcb, save, words);
   const rflags = vmcb[save + (Save.rflags >> 2)]! & FLAGS | FLAGS_FIXED;
-  const { flagResult, flagCarries, rflagsSystem } = flagFields(rflags);
-  draft.flagResult = flagResult;
-  draft.flagCarries = flagCarries;
-  draft.rflagsSystem = rflagsSystem;
+  putRflags(words, rflags);
   const cr0 = words[CR0_WORD]! | CR0.ET;
   words[CR0_WORD] = cr0;
   const long = (cr0 & CR0.PG) !== 0 && (words[EFER_WORD]! & EFER.LME) !== 0;
@@ -105,17 +104,18 @@ function loadGuest(draft: Draft, words: Uint32Array, vmcb: Uint32Array, capabili
   words[DR7_WORD] = words[DR7_WORD]! & DR7_WRITABLE | DR7_FIXED;
   words[DR7_WORD + 1] = 0;
   // "CPL is forced to 0 in real mode and to 3 in virtual-8086 mode" (APM Vol. 2, 15.5.1).
-  draft.cpl = (cr0 & CR0.PE) === 0 ? 0 : (rflags & VM) !== 0 ? 3 : vmcb[save + (Save.cpl >> 2)]! >>> 24 & 3;
-  draft.gif = 1;
-  draft.guestMode = 1;
-  draft.activity = Activity.running;
-  draft.interruptShadow = (vmcb[Control.interruptState >> 2]! & InterruptState.shadow) !== 0 ? 1 : 0;
-  draft.pendingDebug = 0n;
+  words[CPL_WORD] = (cr0 & CR0.PE) === 0 ? 0 : (rflags & VM) !== 0 ? 3 : vmcb[save + (Save.cpl >> 2)]! >>> 24 & 3;
+  words[GIF_WORD] = 1;
+  words[GUEST_MODE_WORD] = 1;
+  words[ACTIVITY_WORD] = Activity.running;
+  words[SHADOW_WORD] = (vmcb[Control.interruptState >> 2]! & InterruptState.shadow) !== 0 ? 1 : 0;
+  words[PENDING_DEBUG_WORD] = 0;
+  words[PENDING_DEBUG_WORD + 1] = 0;
   const event = vmcb[Control.eventInjection >> 2]!;
   if ((event & Event.valid) !== 0 && (event >>> Event.typeShift & 7) === Event.nmi) {
     // An injected NMI blocks NMIs as one that came: the virtual ones where those are enabled.
     if ((vmcb[Control.interrupt >> 2]! & VirtualInterrupt.nmiEnable) !== 0 && capability.has('vnmi')) words[NESTED_WORD + (Control.interrupt >> 2)]! |= VirtualInterrupt.nmiMask;
-    else draft.nmiBlocked = 1;
+    else words[NMI_BLOCKED_WORD] = 1;
   }
 }
 

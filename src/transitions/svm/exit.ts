@@ -1,7 +1,7 @@
 // #VMEXIT: the guest's state and the reason go to the VMCB, and the host's state comes back (APM Vol. 2, 15.6). `vm/run.ts` calls this for
 // every intercept; whether one applies was decided before.
 import { CR0, CR4, DR6, DR7_FIXED, EFER } from '../../cpu/controls.ts';
-import { flagFields, rflagsOf, TF } from '../../cpu/flags.ts';
+import { putRflags, rflagsOf, TF } from '../../cpu/flags.ts';
 import { Activity, placeOf } from '../../cpu/state.ts';
 import { wordOf, type VcpuState } from '../../cpu/vcpu-state.ts';
 import { putWide } from '../../cpu/wide.ts';
@@ -33,7 +33,8 @@ const WRITTEN_FROM = Control.interrupt;
 const writtenOf = viewing((bytes: Uint8Array) => bytes.subarray(WRITTEN_FROM));
 const CR0_WORD = wordOf(placeOf('cr0')), CR3_WORD = wordOf(placeOf('cr3')), CR4_WORD = wordOf(placeOf('cr4')), EFER_WORD = wordOf(placeOf('efer'));
 const DR7_WORD = wordOf(placeOf('dr7')), PAT_WORD = wordOf(placeOf('pat')), VMCB_WORD = wordOf(placeOf('vmcbAddress'));
-const SINGLE_STEP = BigInt(DR6.BS);
+const CPL_WORD = wordOf(placeOf('cpl')), GIF_WORD = wordOf(placeOf('gif')), GUEST_MODE_WORD = wordOf(placeOf('guestMode')), ACTIVITY_WORD = wordOf(placeOf('activity'));
+const SHADOW_WORD = wordOf(placeOf('interruptShadow')), PENDING_DEBUG_WORD = wordOf(placeOf('pendingDebug'));
 
 export function leaveGuest(before: VcpuState, exit: Vmexit, { memory, capability }: Context): TransitionOutcome {
   const address = before.words[VMCB_WORD]! + before.words[VMCB_WORD + 1]! * 2 ** 32, nestedPaging = usesNestedPaging(before.words, capability, NESTED_WORD);
@@ -85,27 +86,26 @@ function writeGuest(before: VcpuState, exit: Vmexit, vmcb: Uint32Array, capabili
 
 /** The host as VMRUN put it aside: CPL 0, breakpoints off, GIF clear (APM Vol. 2, 15.6). */
 function loadHost(before: VcpuState, nestedPaging: boolean, branches: boolean, shadowStacks: boolean): VcpuState {
-  return before.edit((draft) => {
-    const { words } = draft;
+  return before.edit(({ words }) => {
     loadWorld(words, HOST_WORD, words);
-    const { flagResult, flagCarries, rflagsSystem } = flagFields(words[HOST_WORD + (Save.rflags >> 2)]!);
-    draft.flagResult = flagResult;
-    draft.flagCarries = flagCarries;
-    draft.rflagsSystem = rflagsSystem;
+    const rflags = words[HOST_WORD + (Save.rflags >> 2)]!;
+    putRflags(words, rflags);
     if (nestedPaging) moveWide(words, HOST_WORD + (Save.pat >> 2), words, PAT_WORD);
     if (branches) loadBranches(words, HOST_WORD, words);
     if (shadowStacks) loadShadowStacks(words, HOST_WORD, words);
     words[CR0_WORD]! |= CR0.PE;
     words[DR7_WORD] = DR7_FIXED;
     words[DR7_WORD + 1] = 0;
-    draft.cpl = 0;
-    draft.gif = 0;
-    draft.guestMode = 0;
-    draft.activity = Activity.running;
-    draft.interruptShadow = 0;
+    words[CPL_WORD] = 0;
+    words[GIF_WORD] = 0;
+    words[GUEST_MODE_WORD] = 0;
+    words[ACTIVITY_WORD] = Activity.running;
+    words[SHADOW_WORD] = 0;
     // "Setting host RFLAGS.TF causes a #DB trap after the VMRUN completes on the host side" (APM Vol. 2, 15.5.1).
-    draft.pendingDebug = (rflagsSystem & TF) !== 0 ? SINGLE_STEP : 0n;
-    draft.vmcbAddress = 0n;
+    words[PENDING_DEBUG_WORD] = (rflags & TF) !== 0 ? DR6.BS : 0;
+    words[PENDING_DEBUG_WORD + 1] = 0;
+    words[VMCB_WORD] = 0;
+    words[VMCB_WORD + 1] = 0;
     clearAreas(words);
   });
 }
