@@ -184,54 +184,48 @@ export const DIGEST_BYTES = 8;
 /** The chain before the first event: a digest of what the header promises. */
 export function beginChain(header: Uint8Array): Chain {
   const chain = new Int32Array([0x243f6a88, 0x85a308d3 | 0]);
-  mixBytes(chain, header);
+  mix(chain, NO_WORDS, header);
   return chain;
 }
 
+const NO_WORDS = new Int32Array(0);
 const kindCodes = Object.fromEntries(Object.keys(kinds).map((kind) => {
   const chain = new Int32Array([0x13198a2e, 0x03707344]);
-  mixBytes(chain, new TextEncoder().encode(`${classOf(kind as Kind)} ${kind}`));
+  mix(chain, NO_WORDS, new TextEncoder().encode(`${classOf(kind as Kind)} ${kind}`));
   return [kind, chain[0]!];
 })) as Readonly<Record<Kind, number>>;
 
+const head = new Int32Array(4);
 /** Links an event into the chain: its place, its kind and its payload. */
 export function link(chain: Chain, at: Stamp, kind: Kind, payload: Uint8Array): void {
-  mixWord(chain, at.icount | 0);
-  mixWord(chain, Math.floor(at.icount / 0x100000000));
-  mixWord(chain, (at.vcpu === null ? 0xffff : at.vcpu) | (at.level << 16) | (at.smm ? 1 << 18 : 0));
-  mixWord(chain, kindCodes[kind]);
-  mixBytes(chain, payload);
+  head[0] = at.icount | 0;
+  head[1] = at.icount / 0x100000000;
+  head[2] = (at.vcpu === null ? 0xffff : at.vcpu) | (at.level << 16) | (at.smm ? 1 << 18 : 0);
+  head[3] = kindCodes[kind];
+  mix(chain, head, payload);
 }
 
-function mixWord(chain: Chain, word: number): void {
-  const a = mixFirst(chain[0]!, word), b = mixSecond(chain[1]!, word, a);
-  chain[0] = nextFirst(a, b);
-  chain[1] = nextSecond(a, b);
-}
-function mixFirst(first: number, word: number): number {
-  const a = Math.imul(first ^ word, 0xcc9e2d51 | 0);
-  return a << 15 | a >>> 17;
-}
-function mixSecond(second: number, word: number, a: number): number {
-  const b = Math.imul(second + word | 0, 0x1b873593) ^ a;
-  return b << 13 | b >>> 19;
-}
-function nextFirst(a: number, b: number): number { return Math.imul(a, 5) + b | 0; }
-function nextSecond(a: number, b: number): number { return Math.imul(b, 9) + 2 * a | 0; }
-
-function mixBytes(chain: Chain, bytes: Uint8Array): void {
-  let index = 0, first = chain[0]!, second = chain[1]!;
-  for (; index + 4 <= bytes.length; index += 4) {
-    const word = bytes[index]! | bytes[index + 1]! << 8 | bytes[index + 2]! << 16 | bytes[index + 3]! << 24;
-    const a = mixFirst(first, word), b = mixSecond(second, word, a);
-    first = nextFirst(a, b);
-    second = nextSecond(a, b);
+/** Mixes in some words, the words of some bytes, and what is left of them with their number. One loop, which holds the chain in registers. */
+function mix(chain: Chain, words: Int32Array, bytes: Uint8Array): void {
+  const last = words.length + (bytes.length >> 2);
+  let first = chain[0]!, second = chain[1]!;
+  for (let index = 0; index <= last; index++) {
+    const at = index - words.length << 2;
+    const word = at < 0 ? words[index]! : index === last ? restOf(bytes) : bytes[at]! | bytes[at + 1]! << 8 | bytes[at + 2]! << 16 | bytes[at + 3]! << 24;
+    let a = Math.imul(first ^ word, 0xcc9e2d51 | 0);
+    a = a << 15 | a >>> 17;
+    let b = Math.imul(second + word | 0, 0x1b873593) ^ a;
+    b = b << 13 | b >>> 19;
+    first = Math.imul(a, 5) + b | 0;
+    second = Math.imul(b, 9) + 2 * a | 0;
   }
   chain[0] = first;
   chain[1] = second;
+}
+function restOf(bytes: Uint8Array): number {
   let rest = bytes.length << 8;
-  for (; index < bytes.length; index++) rest = Math.imul(rest, 0x101) ^ bytes[index]!;
-  mixWord(chain, rest);
+  for (let index = bytes.length & ~3; index < bytes.length; index++) rest = Math.imul(rest, 0x101) ^ bytes[index]!;
+  return rest;
 }
 
 const hexHalf = (half: number): string => (half >>> 0).toString(16).padStart(8, '0');
