@@ -20,8 +20,8 @@ export interface VcpuState extends FieldValues, SegmentValues {
   readonly hostSave: Readonly<Uint8Array>;
   /** The same state with some fields replaced; this value is untouched. */
   with(changes: Changes): VcpuState;
-  /** The same state after `change` has written to a copy of it: for handlers that change much. The copy must not be kept. */
-  edit(change: (draft: Draft) => void): VcpuState;
+  /** The same state, to be written by whoever asked for it, until it is given away: for handlers that change much. */
+  copy(): VcpuState & Draft;
   /** The fields and areas as words, for tables that name their places with `wordOf`. */
   readonly words: Readonly<Uint32Array>;
 }
@@ -91,11 +91,6 @@ class State {
     const next = newState();
     next.bytes.set(this.bytes);
     return next;
-  }
-  edit(change: (draft: Draft) => void): VcpuState {
-    const next = this.copy();
-    change(next as unknown as Draft);
-    return next as unknown as VcpuState;
   }
   with(changes: Changes): VcpuState {
     const next = this.copy();

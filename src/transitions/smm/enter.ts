@@ -41,28 +41,27 @@ export function enterSmm(before: VcpuState, { io }: Smi, context: Context): Tran
   const { capability } = context, layout = layoutOf(capability), smbase = BigInt(before.smbase);
   const area = save(before, io, layout, capability);
   const exits = before.guestMode !== 0 && exitsGuest(capability), { world, writes } = exits ? putGuestAside(before, context) : { world: before, writes: [] };
-  const after = world.edit((draft) => {
-    draft.smm = Smm.active | (before.nmiBlocked !== 0 ? Smm.nmiWasBlocked : 0) | (before.guestMode !== 0 ? Smm.fromGuest : 0);
-    draft.nmiBlocked = 1;
-    draft.activity = Activity.running;
-    draft.interruptShadow = 0;
-    draft.pendingDebug = 0n;
-    draft.guestMode = 0;
-    draft.cpl = 0;
-    draft.flagResult = FLAGS_AT_START.flagResult;
-    draft.flagCarries = FLAGS_AT_START.flagCarries;
-    draft.rflagsSystem = FLAGS_AT_START.rflagsSystem;
-    draft.rip = HANDLER_OFFSET;
-    draft.cr0 = (draft.cr0 & ~CR0_CLEARED) >>> 0;
-    draft.cr4 = 0n;
-    draft.efer = 0n;
-    draft.dr7 = BigInt(DR7_FIXED);
-    // "Undocumented: IDT limit is set to zero on entry to SMM" (KVM; the handler has to make its own table anyway).
-    draft.idtrBase = 0n;
-    draft.idtrLimit = 0;
-    draft.cs = flat(before.smbase >>> 4 & 0xffff, smbase);
-    draft.es = draft.ss = draft.ds = draft.fs = draft.gs = FLAT;
-  });
+  const after = world.copy();
+  after.smm = Smm.active | (before.nmiBlocked !== 0 ? Smm.nmiWasBlocked : 0) | (before.guestMode !== 0 ? Smm.fromGuest : 0);
+  after.nmiBlocked = 1;
+  after.activity = Activity.running;
+  after.interruptShadow = 0;
+  after.pendingDebug = 0n;
+  after.guestMode = 0;
+  after.cpl = 0;
+  after.flagResult = FLAGS_AT_START.flagResult;
+  after.flagCarries = FLAGS_AT_START.flagCarries;
+  after.rflagsSystem = FLAGS_AT_START.rflagsSystem;
+  after.rip = HANDLER_OFFSET;
+  after.cr0 = (after.cr0 & ~CR0_CLEARED) >>> 0;
+  after.cr4 = 0n;
+  after.efer = 0n;
+  after.dr7 = BigInt(DR7_FIXED);
+  // "Undocumented: IDT limit is set to zero on entry to SMM" (KVM; the handler has to make its own table anyway).
+  after.idtrBase = 0n;
+  after.idtrLimit = 0;
+  after.cs = flat(before.smbase >>> 4 & 0xffff, smbase);
+  after.es = after.ss = after.ds = after.fs = after.gs = FLAT;
   return {
     after, checks: [], flush: 'all',
     writes: [...writes, { physical: before.smbase + SAVE_AREA, bytes: area.u8, smram: true }],

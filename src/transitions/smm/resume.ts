@@ -97,15 +97,15 @@ export function resumeFromSmm(before: VcpuState, _event: object, { memory, outsi
   };
   if (checks.some(({ passed }) => !passed)) {
     // The shutdown is the nested guest's where there is one: its hypervisor may intercept it.
-    const after = enters ? before.edit(leave) : before;
-    return { after, writes: [], checks, flush: 'all', stop: 'shutdown', detail: { smbase: before.smbase, rip: before.rip, toGuest: enters } };
+    const after = enters ? before.copy() : undefined;
+    if (after !== undefined) leave(after);
+    return { after: after ?? before, writes: [], checks, flush: 'all', stop: 'shutdown', detail: { smbase: before.smbase, rip: before.rip, toGuest: enters } };
   }
-  const after = before.edit((draft) => {
-    loadRegisters(saved.layout, saved.area, draft.words);
-    correct(draft, state, capability);
-    restart(draft, saved, capability);
-    leave(draft);
-  });
+  const after = before.copy();
+  loadRegisters(saved.layout, saved.area, after.words);
+  correct(after, state, capability);
+  restart(after, saved, capability);
+  leave(after);
   return { after, writes: [], checks, flush: 'all', detail: { smbase: after.smbase, rip: after.rip, halted: after.activity === Activity.halted, toGuest: enters } };
 }
 

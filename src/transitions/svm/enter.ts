@@ -43,25 +43,23 @@ export function enterGuest(before: VcpuState, { address, nextRip }: Vmrun, { mem
   const late = lateChecks(vmcb, pointers, memory, capability);
   if (late !== NO_CHECKS && !allHold(late)) return refuse(before, address, nextRip, bytes, [...checks, ...late], capability);
 
-  const after = before.edit((draft) => {
-    const { words } = draft;
-    // The host goes on behind VMRUN.
-    draft.rip = nextRip;
-    putHostAside(words, before);
-    if (recordsBranches(vmcb, capability)) {
-      saveBranches(words, words, HOST_WORD);
-      loadBranches(vmcb, SAVE >> 2, words);
-    }
-    if (movesShadowStacks(vmcb, SAVE >> 2, words, capability)) {
-      saveShadowStacks(words, words, HOST_WORD);
-      loadShadowStacks(vmcb, SAVE >> 2, words);
-    }
-    loadGuest(words, vmcb, capability);
-    words[VMCB_WORD] = address;
-    words[VMCB_WORD + 1] = address / 2 ** 32;
-    if (pointers !== undefined) [draft.pdpte0, draft.pdpte1, draft.pdpte2, draft.pdpte3] = pointers as [bigint, bigint, bigint, bigint];
-    if (nestedPaging) moveWide(vmcb, SAVE + Save.pat >> 2, words, PAT_WORD);
-  });
+  const after = before.copy(), { words } = after;
+  // The host goes on behind VMRUN.
+  after.rip = nextRip;
+  putHostAside(words, before);
+  if (recordsBranches(vmcb, capability)) {
+    saveBranches(words, words, HOST_WORD);
+    loadBranches(vmcb, SAVE >> 2, words);
+  }
+  if (movesShadowStacks(vmcb, SAVE >> 2, words, capability)) {
+    saveShadowStacks(words, words, HOST_WORD);
+    loadShadowStacks(vmcb, SAVE >> 2, words);
+  }
+  loadGuest(words, vmcb, capability);
+  words[VMCB_WORD] = address;
+  words[VMCB_WORD + 1] = address / 2 ** 32;
+  if (pointers !== undefined) [after.pdpte0, after.pdpte1, after.pdpte2, after.pdpte3] = pointers as [bigint, bigint, bigint, bigint];
+  if (nestedPaging) moveWide(vmcb, SAVE + Save.pat >> 2, words, PAT_WORD);
   const inject = injectionOf(vmcb), { rip } = after;
   return {
     after, writes: [], checks: late === NO_CHECKS ? checks : [...checks, ...late], flush: 'all', inject,

@@ -86,28 +86,28 @@ function writeGuest(before: VcpuState, exit: Vmexit, vmcb: Uint32Array, capabili
 
 /** The host as VMRUN put it aside: CPL 0, breakpoints off, GIF clear (APM Vol. 2, 15.6). */
 function loadHost(before: VcpuState, nestedPaging: boolean, branches: boolean, shadowStacks: boolean): VcpuState {
-  return before.edit(({ words }) => {
-    loadWorld(words, HOST_WORD, words);
-    const rflags = words[HOST_WORD + (Save.rflags >> 2)]!;
-    putRflags(words, rflags);
-    if (nestedPaging) moveWide(words, HOST_WORD + (Save.pat >> 2), words, PAT_WORD);
-    if (branches) loadBranches(words, HOST_WORD, words);
-    if (shadowStacks) loadShadowStacks(words, HOST_WORD, words);
-    words[CR0_WORD]! |= CR0.PE;
-    words[DR7_WORD] = DR7_FIXED;
-    words[DR7_WORD + 1] = 0;
-    words[CPL_WORD] = 0;
-    words[GIF_WORD] = 0;
-    words[GUEST_MODE_WORD] = 0;
-    words[ACTIVITY_WORD] = Activity.running;
-    words[SHADOW_WORD] = 0;
-    // "Setting host RFLAGS.TF causes a #DB trap after the VMRUN completes on the host side" (APM Vol. 2, 15.5.1).
-    words[PENDING_DEBUG_WORD] = (rflags & TF) !== 0 ? DR6.BS : 0;
-    words[PENDING_DEBUG_WORD + 1] = 0;
-    words[VMCB_WORD] = 0;
-    words[VMCB_WORD + 1] = 0;
-    clearAreas(words);
-  });
+  const after = before.copy(), { words } = after;
+  loadWorld(words, HOST_WORD, words);
+  const rflags = words[HOST_WORD + (Save.rflags >> 2)]!;
+  putRflags(words, rflags);
+  if (nestedPaging) moveWide(words, HOST_WORD + (Save.pat >> 2), words, PAT_WORD);
+  if (branches) loadBranches(words, HOST_WORD, words);
+  if (shadowStacks) loadShadowStacks(words, HOST_WORD, words);
+  words[CR0_WORD]! |= CR0.PE;
+  words[DR7_WORD] = DR7_FIXED;
+  words[DR7_WORD + 1] = 0;
+  words[CPL_WORD] = 0;
+  words[GIF_WORD] = 0;
+  words[GUEST_MODE_WORD] = 0;
+  words[ACTIVITY_WORD] = Activity.running;
+  words[SHADOW_WORD] = 0;
+  // "Setting host RFLAGS.TF causes a #DB trap after the VMRUN completes on the host side" (APM Vol. 2, 15.5.1).
+  words[PENDING_DEBUG_WORD] = (rflags & TF) !== 0 ? DR6.BS : 0;
+  words[PENDING_DEBUG_WORD + 1] = 0;
+  words[VMCB_WORD] = 0;
+  words[VMCB_WORD + 1] = 0;
+  clearAreas(words);
+  return after;
 }
 
 function pagePointers({ words }: VcpuState, read64: (physical: number) => bigint | undefined): readonly bigint[] | undefined {
