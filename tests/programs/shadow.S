@@ -383,7 +383,29 @@ recurse:
 2:      ret
 
 /* ---- the supervisor's own ---- */
+/* Where SSP is in a handler, and after it. */
+.macro at_level_0
+        rdsspd  %ebx
+        int     $0x61
+        rdsspd  %ecx
+        sub     %ebx, %ecx
+        sub     seen_ssp, %ebx
+.endm
 supervisor:
+        mov     %cr4, %eax              /* what comes first is remembered without shadow stacks */
+        btr     $23, %eax
+        mov     %eax, %cr4
+        hook    level_0
+        mov     $0, %esi
+1:      xor     %ebx, %ebx
+        at_level_0
+        inc     %esi
+        cmp     $3, %esi
+        jne     1b
+        hook    0
+        mov     %cr4, %eax
+        bts     $23, %eax
+        mov     %eax, %cr4
         movl    $super, alias + 0x2ff8
         movl    $0, alias + 0x2ffc
         movl    $super2, alias + 0x3ff8
@@ -394,6 +416,14 @@ supervisor:
         hex     super
         say     " is busy\n"
         call    1f
+        hook    level_0
+        at_level_0
+        hook    0
+        say     "INT took "
+        hex     %ebx
+        say     " bytes of it, and left "
+        hex     %ecx
+        say     "\n"
         try     "INT at level 0", int $0x60
         rdsspd  %eax
         and     $7, %eax
@@ -415,6 +445,12 @@ supervisor:
         mov     %cx, %es
         iret
 1:      ret
+level_0:
+        xor     %eax, %eax
+        rdsspd  %eax
+        mov     %eax, seen_ssp
+        add     $8, %esp
+        iret
 events:
         mov     $200, %ecx
 1:      call    2f
@@ -444,3 +480,5 @@ answer:
         msr     S_CET, 0
         mov     $0, %al
         jmp     end_guest
+        .data
+seen_ssp: .long 0
