@@ -31,10 +31,9 @@ export async function replayJournal(journal: Journal, tier: Tier, hooks: ReplayH
       verdict = step.verdict;
       return;
     }
-    hooks.onProgress?.(step.event.at.icount);
-    if (step.event.kind !== 'SerialOutput' || !hooks.onOutput) return;
-    const event = journal.decode(step.event);
-    if (event.kind === 'SerialOutput') hooks.onOutput(event.bytes);
+    const { at, event } = step.recorded;
+    hooks.onProgress?.(at.icount);
+    if (event.kind === 'SerialOutput') hooks.onOutput?.(event.bytes);
   }).finally(release);
   return { tier, verdict: verdict!, ms: nowMs() - began };
 }

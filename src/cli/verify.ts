@@ -33,7 +33,7 @@ export const command: Command = {
     let began = nowMs(), progress = createProgress(wanted[0]!, journal.instructions);
     try {
       await verify(journal, { kvm: createKvm(), breathe, behaviours: chosenBehaviours(input, journal.header.behaviours) }, wanted).forEach(({ tier, step }) => {
-        if (step.kind === 'agreed') return progress.show(step.event.at.icount);
+        if (step.kind === 'agreed') return progress.show(step.recorded.at.icount);
         progress.clear();
         results.push({ tier, verdict: step.verdict, ms: nowMs() - began });
         began = nowMs();

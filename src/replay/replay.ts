@@ -1,10 +1,13 @@
 // Replays: builds the machine of a journal, feeds the inputs at their positions, and compares everything that happens with what was
 // recorded. The first difference ends it. A recording that was cut is replayed to its last committed event.
+//
+// Nothing is compared field by field while all is well: what happens is linked into a chain of its own, and after every event that has the
+// recorded digest. So payloads are read only where something differs, and of inputs.
 import { Observable } from 'rxjs';
-import { createRoom, encodeEvent } from '../../journal/codec.ts';
-import { classOf, isInput, type Event, type Stamp } from '../../journal/events.ts';
+import { createRoom, encodeEvent, link, type Chain } from '../../journal/codec.ts';
+import { classOf, isInput, type Event, type Recorded, type Stamp } from '../../journal/events.ts';
 import { corrupt, JournalError } from '../../journal/error.ts';
-import type { Journal, StoredEvent } from '../../journal/store.ts';
+import type { Journal, Link } from '../../journal/store.ts';
 import type { Kvm, Tier } from '../kvm/api.ts';
 import { diverge, type Divergence } from './compare.ts';
 import { createCourse } from './course.ts';
@@ -32,7 +35,7 @@ export type Verdict =
 
 /** Progress, and at last the verdict. */
 export type ReplayStep =
-  | { readonly kind: 'agreed'; readonly event: StoredEvent }
+  | { readonly kind: 'agreed'; readonly recorded: Recorded }
   | { readonly kind: 'verdict'; readonly verdict: Verdict };
 
 /** The journal may be closed when the Observable completes or fails. */
@@ -42,18 +45,13 @@ export function replay(journal: Journal, options: ReplayOptions): Observable<Rep
     const { checkpointInterval } = journal.header;
     const expected = createCursor(journal);
     let divergence: Divergence | undefined;
-    const decode = (row: StoredEvent) => ({ at: row.at, event: journal.decode(row) });
 
     /** The machine says that something happened: the next recorded event must say the same. */
     function check(at: Stamp, event: Event): void {
       if (divergence) return;
       const row = expected.peek();
-      if (row && matches(row, at, event)) {
-        expected.pop();
-        subscriber.next({ kind: 'agreed', event: row });
-      } else if (row || journal.complete) {
-        divergence = diverge(row?.seq ?? journal.length, row ? decode(row) : null, { at, event });
-      }
+      if (row && expected.pop(at, event)) subscriber.next({ kind: 'agreed', recorded: { seq: row.seq, at, event } });
+      else if (row || journal.complete) divergence = diverge(row?.seq ?? journal.length, row ? journal.event(row.seq) : null, { at, event });
     }
 
     async function run(): Promise<void> {
@@ -68,14 +66,14 @@ export function replay(journal: Journal, options: ReplayOptions): Observable<Rep
         const row = expected.peek();
         if (!row) break;
         const target = Math.min(chunkEnd, expected.limit());
-        if (row.at.icount === icount && classOf(row.kind) === 'input') {
-          const event = journal.decode(row);
-          if (isInput(event)) course.apply(row.at, event);
+        if (row.icount === icount && isOfInput(row)) {
+          const { at, event } = journal.event(row.seq);
+          if (isInput(event)) course.apply(at, event);
         } else if (expected.stopsAt() === icount) {
           course.stop();
-        } else if (row.at.icount < icount || target <= icount) {
+        } else if (row.icount < icount || target <= icount) {
           // It was recorded and did not happen.
-          divergence = diverge(row.seq, decode(row), null);
+          divergence = diverge(row.seq, journal.event(row.seq), null);
         } else {
           course.advance(target);
           await breathe();
@@ -84,7 +82,7 @@ export function replay(journal: Journal, options: ReplayOptions): Observable<Rep
       if (subscriber.closed) return;
       if (journal.complete && !divergence && !course.over) throw corrupt(`event ${journal.length}`, 'the recording says that it is complete, and has no end');
       const left = expected.peek();
-      if (!divergence && left) divergence = diverge(left.seq, decode(left), null);
+      if (!divergence && left) divergence = diverge(left.seq, journal.event(left.seq), null);
       const verdict: Verdict = divergence ? { kind: 'diverged', divergence }
         : { kind: 'identical', events: journal.length, instructions: journal.instructions, cut: !journal.complete };
       subscriber.next({ kind: 'verdict', verdict });
@@ -101,24 +99,12 @@ export function firstSnapshot(journal: Journal): number {
   throw new JournalError('no-such-position', `${journal.path} was cut before its first snapshot: nothing can be replayed. Record the guest again.`);
 }
 
-/** Where our side of a comparison is packed. */
-const room = createRoom();
-
-function matches(row: StoredEvent, at: Stamp, event: Event): boolean {
-  return row.kind === event.kind && row.at.icount === at.icount && row.at.vcpu === at.vcpu && row.at.level === at.level && row.at.smm === at.smm
-    && hasBytes(row.payload, encodeEvent(event, room));
-}
-/** A call of Buffer.compare costs more than most payloads. */
-function hasBytes(left: Uint8Array, right: Uint8Array): boolean {
-  if (left.length !== right.length) return false;
-  for (let index = 0; index < left.length; index++) if (left[index] !== right[index]) return false;
-  return true;
-}
+const isOfInput = ({ kind }: Link): boolean => kind !== undefined && classOf(kind) === 'input';
 
 /** The recording ended here because somebody wanted it to. */
-function isStopped(journal: Journal, row: StoredEvent): boolean {
-  if (row.kind !== 'Ended') return false;
-  const event = journal.decode(row);
+function isStopped(journal: Journal, { kind, seq }: Link): boolean {
+  if (kind !== 'Ended') return false;
+  const { event } = journal.event(seq);
   return event.kind === 'Ended' && event.reason === 'stopped';
 }
 
@@ -126,38 +112,46 @@ interface Cursor {
   /** Reads ahead until it is known what was recorded up to `icount`. */
   readTo(icount: number): void;
   /** The next event that a replay must meet. */
-  peek(): StoredEvent | undefined;
-  pop(): void;
+  peek(): Link | undefined;
+  /** Goes past it, if it is this one. */
+  pop(at: Stamp, event: Event): boolean;
   /** Where the recording was stopped from outside, when that is the next thing from outside. */
   stopsAt(): number | undefined;
   /** The machine may run to here before the cursor must be looked at again: the next input, the end of what has been read ahead, the stop. */
   limit(): number;
 }
 
-/** Events that are read ahead at most, while one instruction does not have more: with 16 times as many a replay is 6 % slower, because they grow old. */
+/** Events that are read ahead at most, while one instruction does not have more. */
 const READ_AHEAD = 1 << 10;
 
 function createCursor(journal: Journal): Cursor {
-  const rows = journal.stored()[Symbol.iterator]();
-  let queue: StoredEvent[] = [], head = 0, ended = false, last: StoredEvent | undefined;
+  const links = journal.links()[Symbol.iterator](), chain: Chain = journal.chain(0), room = createRoom();
+  let queue: Link[] = [], head = 0, ended = false, last: Link | undefined;
 
   function readOne(): void {
-    const { done, value } = rows.next() as IteratorResult<StoredEvent, undefined>;
+    const { done, value } = links.next() as IteratorResult<Link, undefined>;
     if (done) {
       ended = true;
       return;
     }
     last = value;
-    // A replay takes no snapshots.
-    if (value.kind !== 'SnapshotTaken') queue.push(value);
+    queue.push(value);
   }
-  /** Whether the machine must not run past the row before it is dealt with. */
-  const isBarrier = (row: StoredEvent): boolean => classOf(row.kind) === 'input' || isStopped(journal, row);
+  /** Whether the machine must not run past the event before it is dealt with. */
+  const isBarrier = (row: Link): boolean => isOfInput(row) || isStopped(journal, row);
 
-  const barrier = (): StoredEvent | undefined => {
-    for (let index = head; index < queue.length; index++) if (isBarrier(queue[index]!)) return queue[index];
+  const barrier = (): Link | undefined => {
+    for (let index = head; index < queue.length; index++) if (queue[index]!.kind !== undefined && isBarrier(queue[index]!)) return queue[index];
     return undefined;
   };
+
+  /** A replay takes no snapshots. */
+  function passSnapshots(): void {
+    for (; queue[head]?.kind === 'SnapshotTaken'; head++) {
+      const [taken] = journal.stored(queue[head]!.seq);
+      link(chain, taken!.at, taken!.kind, taken!.payload);
+    }
+  }
 
   return {
     readTo(icount) {
@@ -165,25 +159,32 @@ function createCursor(journal: Journal): Cursor {
         queue = queue.slice(head);
         head = 0;
       }
-      while (!ended && (last?.at.icount ?? 0) <= icount) {
-        if (queue.length >= READ_AHEAD && last!.at.icount > queue[0]!.at.icount + 1) return;
+      while (!ended && (last?.icount ?? 0) <= icount) {
+        if (queue.length >= READ_AHEAD && last!.icount > queue[0]!.icount + 1) return;
         if (queue.length > 0 && isBarrier(queue.at(-1)!)) return;
         readOne();
       }
     },
-    peek: () => queue[head],
-    pop: () => { head++; },
+    peek() {
+      passSnapshots();
+      return queue[head];
+    },
+    pop(at, event) {
+      link(chain, at, event.kind, encodeEvent(event, room));
+      const { first, second } = queue[head++]!;
+      return chain[0] === first && chain[1] === second;
+    },
     stopsAt() {
       const row = barrier();
-      return row?.kind === 'Ended' ? row.at.icount : undefined;
+      return row?.kind === 'Ended' ? row.icount : undefined;
     },
     limit() {
       const row = barrier();
-      if (row) return row.at.icount;
+      if (row) return row.icount;
       // There may be more events at the last count that was read.
-      if (!ended) return last!.at.icount - 1;
+      if (!ended) return last!.icount - 1;
       // The last event of a cut recording may belong to the instruction at its count.
-      return journal.complete ? Number.MAX_SAFE_INTEGER : (last?.at.icount ?? 0) + 1;
+      return journal.complete ? Number.MAX_SAFE_INTEGER : (last?.icount ?? 0) + 1;
     },
   };
 }

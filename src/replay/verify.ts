@@ -1,6 +1,6 @@
-// Verifying: a journal is replayed in one tier after the other, and every digest must be the recorded one in each. Two tiers that agree
-// with the same recording agree with each other.
-import { concat, map, type Observable } from 'rxjs';
+// Verifying: a journal is read to its end, and replayed in one tier after the other, and every digest must be the recorded one in each. Two
+// tiers that agree with the same recording agree with each other.
+import { concat, defer, EMPTY, map, type Observable } from 'rxjs';
 import type { Journal } from '../../journal/store.ts';
 import type { Tier } from '../kvm/api.ts';
 import { replay, type ReplayOptions, type ReplayStep } from './replay.ts';
@@ -9,4 +9,10 @@ import { replay, type ReplayOptions, type ReplayStep } from './replay.ts';
 export interface VerifyStep { readonly tier: Tier; readonly step: ReplayStep }
 
 export const verify = (journal: Journal, options: Omit<ReplayOptions, 'tier'>, tiers: readonly Tier[] = ['interpreter', 'translator']): Observable<VerifyStep> =>
-  concat(...tiers.map((tier) => replay(journal, { ...options, tier }).pipe(map((step) => ({ tier, step })))));
+  concat(readThrough(journal), ...tiers.map((tier) => replay(journal, { ...options, tier }).pipe(map((step) => ({ tier, step })))));
+
+/** A replay reads no payload that agrees: damage to one shows here. */
+const readThrough = (journal: Journal): Observable<never> => defer(() => {
+  for (const stored of journal.stored()) void stored;
+  return EMPTY;
+});

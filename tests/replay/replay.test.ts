@@ -1,4 +1,5 @@
 // Record, replay, seek on a VM that is not one: the rules of journals, whatever the processor does.
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { of, Subject, concat, timer, map, take as takeSome } from 'rxjs';
 import { describe, expect, test } from 'vitest';
@@ -33,6 +34,20 @@ describe('a recording', () => {
       .toEqual([['interpreter', 'identical'], ['translator', 'identical']]);
     expect(journal.footprint().map(({ capability }) => capability)).toEqual(['smep']);
     journal.close();
+  });
+
+  test('with a damaged payload is refused by whoever verifies it', async () => {
+    const kvm = fakeKvm({ endsAt: 10_000, transitionEvery: 777 }), path = newPath();
+    const events = await all(recordFake(kvm, path));
+    const bytes = readFileSync(path), kind = Buffer.from('transitionVmExit'), at = bytes.indexOf(kind) + kind.length;
+    // The columns are one behind the other: class, kind, payload.
+    expect(at).toBeGreaterThan(kind.length);
+    bytes[at + 3]! ^= 1;
+    writeFileSync(path, bytes);
+    const journal = openJournal(path);
+    await expect(all(verify(journal, { kvm }))).rejects.toThrow(/digest does not follow/);
+    journal.close();
+    expect(events.length).toBeGreaterThan(10);
   });
 
   test('has inputs at the instruction where they were given', async () => {
