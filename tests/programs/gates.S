@@ -750,7 +750,29 @@ exceptions:
         change  "other code", "addl $0x10, OUTSIDE + 1", "subl $0x10, OUTSIDE + 1"
         change  "other frame", "flip 4, COPY", "flip 4, COPY"
         back
+        /* What one set of tables says while the other one is in use. */
+        movw    $OUTSIDE & 0xffff, G - 16
+        movw    $OUTSIDE >> 16, G - 16 + 6
+        aim     "the same, and two sets of tables", "int $0x3f"
+        change  "the other one", "call other_tables", "call first_tables"
+        change  "its frame, from outside", "call visit; xorl $COPY, OTHER_TOP + 0x4020; call other_tables", "call first_tables; xorl $COPY, OTHER_TOP + 0x4020"
+        change  "its frame back, from outside", "call visit; call other_tables", "call first_tables"
+        change  "its page not present, from outside", "call visit; xorl $1, OTHER_TOP + 0x4020; call other_tables", "call first_tables; xorl $1, OTHER_TOP + 0x4020"
+        change  "its page table, from outside", "call visit; xorl $0xd000, OTHER_TOP + 0x2010; call other_tables", "call first_tables; xorl $0xd000, OTHER_TOP + 0x2010"
+        change  "the first one's frame, from the other one", "call other_tables; call warm; xorl $COPY, PTES + 32; call first_tables", "flip 4, COPY"
+        change  "other code, from the other one", "call other_tables; call warm; addl $0x10, OUTSIDE + 1; call first_tables", "subl $0x10, OUTSIDE + 1"
+        back
         jmp     build_idt64
+visit:  call    other_tables
+        call    warm
+first_tables:
+        mov     $TOP, %eax
+        mov     %rax, %cr3
+        ret
+other_tables:
+        mov     $OTHER_TOP, %eax
+        mov     %rax, %cr3
+        ret
 
 returns:
         aim     "IRETQ", "mov $image, %esp; iretq"
