@@ -181,7 +181,6 @@ function servicesOf(cpu: Cpu, filled: Set<number>, capability: Capabilities): Se
   };
 }
 
-
 // ── System instructions ──
 
 /** No ports, no time, no translation caches; memory byte by byte. */

@@ -129,7 +129,6 @@ export function createAccess(cpu: Cpu, ram: Ram, tlb: Tlb, hooks: AccessHooks): 
   const isAlignmentChecked = (access: number): boolean =>
     u32[CPL] === 3 && (u32[FLAGS]! & AC) !== 0 && (u32[CR0_WORD]! & CR0.AM) !== 0 && (access & (Access.supervisor | access - 1 & 0xff & access)) === 0;
 
-
   /** Walks for the page of `at` (low half) and `atHigh`. Returns what backs it (0: a hole), or -1 after raising #PF. */
   function translate(at: number, atHigh: number, reason: number): number {
     const code = walker.walk(at, atHigh, reason);
