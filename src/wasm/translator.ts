@@ -381,25 +381,35 @@ export function translateRegion(
 
   /** Puts everything back into the vCPU file and lets the interpreter go on at `at`, whose record's own handler is called. */
   function leaveTo(at: SourceInstruction, giveBack: number): void {
+    if (pending) storeWords(pending);
+    if (giveBack > 0) {
+      code.get(COUNT);
+      code.i32(giveBack);
+      code.op(Op.i32Add);
+      code.set(COUNT);
+    }
+    code.i32(at.record);
+    code.set(found);
+    code.i32(at.handler);
+    code.set(next);
+    code.br(exit);
+  }
+  /** The one way out: the record is in `found`, the slot of its handler in `next`. */
+  function emitExit(): void {
     for (const number of usage.written) {
       code.i32(0);
       code.get(registerLocal(number));
       code.store(Op.i64Store, placeOfGeneral(number));
     }
-    if (pending) storeWords(pending);
     code.i32(0);
     code.get(resultWord);
     code.store(Op.i64Store, placeOf('flagResult'));
     code.i32(0);
     code.get(carriesWord);
     code.store(Op.i32Store, placeOf('flagCarries'));
-    code.i32(at.record);
+    code.get(found);
     code.get(COUNT);
-    if (giveBack > 0) {
-      code.i32(giveBack);
-      code.op(Op.i32Add);
-    }
-    code.i32(at.handler);
+    code.get(next);
     code.returnCallIndirect(handlerType);
   }
   /** Leaves at the current instruction. */
@@ -681,23 +691,11 @@ export function translateRegion(
   }
   /** As `leaveTo`, for the record in `found`, whatever its handler is. */
   function leaveToRecord(): void {
-    for (const number of usage.written) {
-      code.i32(0);
-      code.get(registerLocal(number));
-      code.store(Op.i64Store, placeOfGeneral(number));
-    }
     if (pending) storeWords(pending);
-    code.i32(0);
-    code.get(resultWord);
-    code.store(Op.i64Store, placeOf('flagResult'));
-    code.i32(0);
-    code.get(carriesWord);
-    code.store(Op.i32Store, placeOf('flagCarries'));
-    code.get(found);
-    code.get(COUNT);
     code.get(found);
     code.load(Op.i32Load, Field.handler);
-    code.returnCallIndirect(handlerType);
+    code.set(next);
+    code.br(exit);
   }
 
   function terminator(last: SourceInstruction, block: SourceBlock, jump: Jump, dispatch: () => void): void {
@@ -843,8 +841,11 @@ export function translateRegion(
   code.i32(0);
   code.load(Op.i32Load, placeOf('flagCarries'));
   code.set(carriesWord);
+  const exit = code.block();
   emitStructure(code, structure(ordering, entries), next, blockBody);
   code.op(Op.unreachable);
+  code.end();
+  emitExit();
   return index;
 }
 
