@@ -1,5 +1,6 @@
 // The engine that runs decoded records: creates the WebAssembly parts, finds code and enters it, and answers what the handlers ask.
 // Called by `vm/run.ts` through `Engine`. Which tier runs is decided here and can be seen by nobody.
+import { onPrototype } from '../cpu/accessors.ts';
 import { Done, Stop, type Engine, type Services } from '../cpu/engine.ts';
 import { is64Bit, isCanonical } from '../cpu/controls.ts';
 import type { Mode } from '../cpu/mode.ts';
@@ -108,7 +109,7 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has, eag
     else slice = SHORTEST_SLICE[kind];
   }
 
-  return {
+  return onPrototype<Engine & { readonly regionCount: number }>({
     run(sameMode) {
       if (sameMode !== true) enterMode();
       for (;;) {
@@ -133,7 +134,7 @@ export function createEngine(kind: EngineKind, { memory, cpu, services, has, eag
     },
     /** Regions translated since the engine was created. */
     get regionCount() { return regions.count; },
-  };
+  });
 }
 
 /** Whether a near branch may go to `nextRip`: canonical in 64-bit mode, inside the code segment elsewhere (APM Vol. 3, "JMP (Near)"). */
