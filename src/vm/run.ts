@@ -120,7 +120,9 @@ export function createRunner(parts: RunnerParts): Runner {
   const { cpu, ram, tlb, capability } = parts;
   const { u8, u32 } = cpu;
   let door = parts.door;
-  let irqchip: Irqchip | undefined, place = 0, clockBase = 0;
+  let irqchip: Irqchip | undefined, place = 0;
+  /** One number that is no small integer: in a variable each change of it would allocate. */
+  const clockBase = new Float64Array(1);
 
   /** What the budget was when the engine was entered; 0 outside. */
   let entered = 0;
@@ -170,7 +172,7 @@ export function createRunner(parts: RunnerParts): Runner {
   }
   const icount = (): bigint => wideOf(retired());
   const retired = (): number => u32[ICOUNT + 1]! * 2 ** 32 + u32[ICOUNT]! + (entered - u32[BUDGET]!);
-  const now = (): number => retired() + clockBase;
+  const now = (): number => retired() + clockBase[0]!;
 
   const paging = createPaging({
     cpu, ram, tlb, capability, readPhysical32: access.memory.readPhysical32, isA20Closed: parts.isA20Closed,
@@ -320,7 +322,7 @@ export function createRunner(parts: RunnerParts): Runner {
   const isSmiOfIo = (): boolean =>
     lastIo !== undefined && lastIoAt === cpu.icount && isSmiDue() && !isInitDue() && !intercepts(Intercept1.SMI);
 
-  const hostTsc = (): bigint => BigInt.asUintN(64, icount() + BigInt(clockBase) + cpu.tscOffset);
+  const hostTsc = (): bigint => BigInt.asUintN(64, icount() + BigInt(clockBase[0]!) + cpu.tscOffset);
   const TSC_RATIO = placeOfMsr('tscRatio');
   /** "TSC = host TSC * TSC_RATIO + TSC_OFFSET" (APM Vol. 2, 15.30.5). The MSR is kept as the difference from 1.0. */
   function guestTsc(tsc: bigint): bigint {
@@ -439,7 +441,7 @@ export function createRunner(parts: RunnerParts): Runner {
   }
 
   function letPass(ticks: number): void {
-    clockBase += ticks;
+    clockBase[0]! += ticks;
     parts.letPass(ticks);
   }
   function letPause(): void {
@@ -831,12 +833,12 @@ export function createRunner(parts: RunnerParts): Runner {
     setIrqchip(chip, at) {
       irqchip = chip;
       place = at;
-      clockBase = parts.clockBase();
+      clockBase[0] = parts.clockBase();
       if (chip === undefined) return;
       machine.apicRead = (index) => chip.readMsr(place, index, now());
       machine.apicWrite = (index, value) => { chip.writeMsr(place, index, value, now()); };
     },
-    clockMoved() { clockBase = parts.clockBase(); },
+    clockMoved() { clockBase[0] = parts.clockBase(); },
   };
 }
 

@@ -116,7 +116,9 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
   const slots: VcpuSlot[] = [];
   let active: VcpuSlot | undefined;
   let state = initialState(config.seed);
-  let irqchip: Irqchip | undefined, slept = 0;
+  let irqchip: Irqchip | undefined;
+  /** Ticks; see `SavedVm`. In an array because a variable would allocate with each change. */
+  const slept = new Float64Array(1);
   const decide = (event: VmEvent): void => { state = evolve(state, event); };
 
   const idle = createExits(cpu);
@@ -133,8 +135,8 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
       if (machine.onDelivery !== undefined) machine.onDelivery(active!.id, runner.icount(), kind, vector, errorCode, address, check);
     },
     isA20Closed: () => state.a20Closed === true,
-    letPass(ticks) { slept += ticks; },
-    clockBase: () => slots.reduce((sum, slot) => slot === active ? sum : sum + countOf(slot.words), slept),
+    letPass(ticks) { slept[0]! += ticks; },
+    clockBase: () => slots.reduce((sum, slot) => slot === active ? sum : sum + countOf(slot.words), slept[0]!),
   });
 
   /** A word of a vCPU's file, wherever that is now. */
@@ -255,7 +257,7 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
     idle() {
       const due = irqchip?.due() ?? Infinity;
       if (irqchip === undefined || due === Infinity) return false;
-      slept += Math.max(0, due - runner.now());
+      slept[0]! += Math.max(0, due - runner.now());
       runner.clockMoved();
       irqchip.expire(runner.now());
       return true;
@@ -336,7 +338,7 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
     },
     memoryDigest: () => digestText(digests.memory()),
     accessDigest: () => slots.map(({ door }) => digestText(door.digest())).join('-'),
-    saveState: () => ({ ...state, accesses: slots.map(({ door }) => door.digest()), slept, ...(irqchip === undefined ? {} : { irqchip: irqchip.save() }) }),
+    saveState: () => ({ ...state, accesses: slots.map(({ door }) => door.digest()), slept: slept[0]!, ...(irqchip === undefined ? {} : { irqchip: irqchip.save() }) }),
     loadState(saved) {
       const loaded = checkedState(saved, ram.size, state);
       state = { slots: loaded.slots, vcpus: state.vcpus, random: loaded.random, ...(loaded.a20Closed === true ? { a20Closed: true } : {}) };
@@ -344,7 +346,7 @@ export function createVirtualMachine(config: MachineConfig): VirtualMachine {
         door.clear();
         door.setDigest(loaded.accesses[index]!);
       });
-      slept = loaded.slept;
+      slept[0] = loaded.slept;
       if (irqchip !== undefined && loaded.irqchip !== undefined) irqchip.load(loaded.irqchip);
       runner.clockMoved();
       remap();
